@@ -13,6 +13,7 @@ from app.agent.tools.image_header import recognise
 from app.conversation.blocks import image_block, is_blank, is_pdf
 from app.conversation.framing import unframed
 from app.conversation.queued_message import QueuedMessage
+from app.conversation.system_words import is_system, unmarked
 from app.managed.bodies import SOUND, Body, Text
 
 Json = dict[str, Any]
@@ -160,4 +161,9 @@ def _refusal(place: int, words: str) -> PydanticCustomError:
 
 def contents(message: QueuedMessage) -> list[Json]:
     """Without the server's own words to the model."""
-    return [dict(block) for block in unframed(message.content)]
+    return [unmarked(block) for block in unframed(message.content)]
+
+
+def kind_of(message: QueuedMessage) -> str:
+    """The type of the event that tells of it."""
+    return "system.message" if all(map(is_system, message.content)) else "user.message"

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.conversation.system_words import system_block
 from app.managed.bodies import SOUND, Body, Text
 from app.managed.content import (
     MAX_BLOCKS,
     MessageBlock,
     Parts,
     ResultBlock,
+    TextBlock,
     as_json,
     checked,
     for_model,
@@ -104,9 +106,18 @@ def _result(event: CustomToolResult | UserToolResult, use: str, resolved: Parts)
     return said
 
 
+class SystemMessage(Body):
+    type: Literal["system.message"]
+    content: Annotated[
+        list[TextBlock], Field(min_length=1, max_length=MAX_BLOCKS), AfterValidator(_says_something)
+    ]
+
+    def blocks(self) -> list[Json]:
+        return [system_block(block.text) for block in self.content if block.text.strip()]
+
+
 _NOT_HERE: Final = {
     "user.define_outcome": "user.define_outcome: outcomes are not supported here",
-    "system.message": "system.message: not supported here: it is not known of any model that it takes one",
 }
 
 
@@ -120,7 +131,8 @@ def _known_here(event: object) -> object:
 InitialEvent = Annotated[UserMessage, BeforeValidator(_known_here)]
 Event = Annotated[
     Annotated[
-        UserMessage | Interrupt | ToolConfirmation | CustomToolResult | UserToolResult, Discriminator("type")
+        UserMessage | SystemMessage | Interrupt | ToolConfirmation | CustomToolResult | UserToolResult,
+        Discriminator("type"),
     ],
     BeforeValidator(_known_here),
 ]
@@ -128,3 +140,25 @@ Event = Annotated[
 
 class SendEvents(Body):
     events: Annotated[list[Event], Field(min_length=1, max_length=50)]
+
+    @model_validator(mode="after")
+    def _has_system_message_last(self) -> SendEvents:
+        """Behind what it accompanies, or alone."""
+        places = [place for place, event in enumerate(self.events) if isinstance(event, SystemMessage)]
+        if len(places) > 1:
+            raise PydanticCustomError("system", "events: at most one system.message is allowed in a request")
+        if places and places[0] != len(self.events) - 1:
+            raise PydanticCustomError(
+                "system", "events: a system.message must be the last event of its request"
+            )
+        if (
+            places
+            and places[0]
+            and not isinstance(self.events[-2], UserMessage | CustomToolResult | UserToolResult)
+        ):
+            raise PydanticCustomError(
+                "system",
+                "events: a system.message must follow a user.message, user.tool_result or user.custom_tool_result, "
+                "or stand alone",
+            )
+        return self

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from flask import Response, request
 
+from app.agent import model_catalogue
 from app.conversation.queued_message import QueuedMessage
+from app.conversation.transcript import Message
 from app.door_ids import new_id, thread_id
 from app.errors import Forbidden, InvalidRequest
 from app.managed.answers import KINDS, Answers
@@ -20,6 +22,7 @@ from app.managed.event_bodies import (
     CustomToolResult,
     Interrupt,
     SendEvents,
+    SystemMessage,
     ToolConfirmation,
     UserMessage,
     UserToolResult,
@@ -48,7 +51,8 @@ Json = dict[str, Any]
 
 MOST: Final = 1000
 MAX_PREVIEWS: Final = 100
-_BEYOND_BUDGET: Final = (Interrupt, ToolConfirmation, CustomToolResult, UserToolResult)
+_ABOUT_CALLS: Final = (ToolConfirmation, CustomToolResult, UserToolResult)
+_BEYOND_BUDGET: Final = (Interrupt, *_ABOUT_CALLS)
 """Events that a session takes which has reached its budget."""
 
 
@@ -106,7 +110,7 @@ class EventCalls(Calls):
         for index, event in enumerate(body.events):
             place = f"events[{index}]"
             match event:
-                case UserMessage():
+                case UserMessage() | SystemMessage():
                     message, row = sent_message(number, event, "steer", place, at=at, by=by, sources=sources)
                     messages.append(message)
                     rows.append(row)
@@ -124,12 +128,23 @@ class EventCalls(Calls):
                     resolved = sources.resolved(event.content or (), place)
                     rows.append(result_row(self._store, before_it, event, resolved, at, rows))
 
+        system = [event for event in body.events if isinstance(event, SystemMessage)]
+        alone = bool(system) and len(body.events) == 1
+        context = [Message("user", message.content, implicit=True) for message in messages if alone]
+
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
                 raise InvalidRequest(f"Session {session_id} is archived.")
             if self._has_reached_budget(found):
                 self._refuse_beyond_budget(body.events)
-            if messages and not interrupted and (pending := self._pending(number, rows)):
+            if system:
+                _refuse_without_system_messages(found)
+            if alone and self._store.runs.live_run(number) is not None:
+                raise InvalidRequest(
+                    "events: a system.message may stand alone only while the session is idle and waits for nothing"
+                )
+            speaks = any(isinstance(event, UserMessage) for event in body.events)
+            if speaks and not interrupted and (pending := self._pending(number, rows)):
                 raise InvalidRequest(
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
                 )
@@ -137,11 +152,12 @@ class EventCalls(Calls):
         try:
             stored = self._store.managed.send(
                 number,
-                messages,
+                () if alone else messages,
                 rows,
                 check,
                 owner=owner(),
                 stopped_by=by if interrupted else None,
+                context=context,
                 key=lambda events: answered(use, _echo(events)),
                 fence=held.fence if held is not None else lambda _: None,
             )
@@ -152,9 +168,9 @@ class EventCalls(Calls):
             return json_response(before.response)
         if interrupted:
             self._control.interrupt(number, by=by)
-        if any(not isinstance(event, UserMessage | Interrupt) for event in body.events):
+        if any(isinstance(event, _ABOUT_CALLS) for event in body.events):
             self._answers.give(number, by=by)
-        if messages and not stored.live:
+        if messages and not alone and not stored.live:
             self._manager.start_queued(number)
         return json_response(_echo(stored.events))
 
@@ -230,6 +246,15 @@ class EventCalls(Calls):
         calls = open_calls(self._store, session_id)
         decided = with_rows(self._store.decisions.of(session_id, [*calls]), rows)
         return [*unanswered(calls, decided, run.waiting_for).values()]
+
+
+def _refuse_without_system_messages(found: ManagedSession) -> None:
+    model = found.settings["agent"]["model"]["id"]
+    if not model_catalogue.facts(model.removeprefix("anthropic/")).system_messages:
+        raise InvalidRequest(
+            f"system.message: {model} takes no system messages in the middle of a conversation "
+            "(model_does_not_support_mid_conversation_system)"
+        )
 
 
 def _echo(events: Sequence[Told]) -> Json:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.conversation.queued_message import QueuedMessage, QueueKind
+from app.conversation.system_words import unmarked
 from app.door_ids import event_id
-from app.managed.event_bodies import UserMessage
+from app.managed.content import kind_of
+from app.managed.event_bodies import SystemMessage, UserMessage
 from app.managed.files.file_sources import FileSources
 from app.store.store import Store
 from app.store.told_events import event_row
@@ -30,7 +32,7 @@ def first_messages(
 
 def sent_message(
     session_id: str,
-    given: UserMessage,
+    given: UserMessage | SystemMessage,
     kind: QueueKind,
     place: str,
     *,
@@ -39,7 +41,11 @@ def sent_message(
     sources: FileSources,
 ) -> tuple[QueuedMessage, Json]:
     """A message that waits, and the event by which it was sent. `place` is where it stands in the request."""
-    shown, told = given.blocks(sources.resolved(given.content, place))
+    if isinstance(given, UserMessage):
+        shown, told = given.blocks(sources.resolved(given.content, place))
+    else:
+        shown = given.blocks()
+        told = [unmarked(block) for block in shown]
     message = QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(shown), at, by)
     return message, sent_row(message, told)
 
@@ -49,7 +55,7 @@ def sent_row(message: QueuedMessage, told: Sequence[Json]) -> Json:
     return event_row(
         message.session_id,
         event_id(message.id),
-        "user.message",
+        kind_of(message),
         {"content": list(told)},
         at=message.created_at,
         number=None,

@@ -25,7 +25,6 @@ from app.agent.loop_steps import (
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
-from app.conversation.framing import unframed
 from app.conversation.managed_events import (
     answered_body,
     client_result_body,
@@ -53,6 +52,7 @@ from app.door_ids import (
     thread_id,
 )
 from app.managed.budgets import REACHED, has_stopped
+from app.managed.content import contents, kind_of
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
@@ -151,7 +151,7 @@ class SessionTeller:
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:
         return [
-            self._row("user.message", {"content": [*unframed(message.content)]}, event=event_id(message.id))
+            self._row(kind_of(message), {"content": contents(message)}, event=event_id(message.id))
             for message in messages
         ]
 

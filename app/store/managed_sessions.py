@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tu
 from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
+from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
@@ -29,10 +30,10 @@ from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
-from app.store.session_rows import add_session, find_session
+from app.store.session_rows import add_session, append_messages, find_session
 from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
-from app.store.told_events import Told, place, stored, tell, told_row
+from app.store.told_events import QUEUED, Told, place, stored, tell, told_row
 from app.store.work_rows import stop_with_session
 
 Json = dict[str, Any]
@@ -229,13 +230,15 @@ class ManagedSessions:
         *,
         owner: str | None,
         stopped_by: str | None = None,
+        context: Sequence[Message] = (),
         key: Callable[[Sequence[Told]], KeyUse | None] = lambda _: None,
         fence: Callable[[Connection], None] = lambda _: None,
     ) -> Sent:
         """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
-        there already stays as it is. `check` may refuse. The session's run is asked to stop if somebody has
-        `stopped_by`. `key` is how the request uses its key, with these events as its answer. `fence` keeps the right
-        to send, or raises. QueueFull, NotFound, KeyUsed."""
+        there already stays as it is. `check` may refuse. `context` are rows that no answer is due to; the session has
+        no run then, and the events tell of them. The session's run is asked to stop if somebody has `stopped_by`.
+        `key` is how the request uses its key, with these events as its answer. `fence` keeps the right to send, or
+        raises. QueueFull, NotFound, KeyUsed."""
         with self._database.writing() as connection:
             run = locked_run(connection, session_id)
             fence(connection)
@@ -248,7 +251,9 @@ class ManagedSessions:
                 add_waiting(connection, messages)
                 note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
             if not live:
-                place(connection, session_id, [row for row in new if row["type"] != "user.message"])
+                append_messages(connection, session_id, context, None)
+                queued = () if context else QUEUED
+                place(connection, session_id, [row for row in new if row["type"] not in queued])
             tell(connection, new)
             if stopped_by is not None and run is not None:
                 live = ask_to_stop(connection, self._fence, run, stopped_by)

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
@@ -33,6 +34,9 @@ from app.store.tables import told_events
 Json = dict[str, Any]
 
 _WORK: Final = "work"
+
+QUEUED: Final = ("user.message", "system.message")
+"""Types of the events that wait in a session's queue, and get their place when a run takes them."""
 
 STEP: Final = 1e-6
 """Seconds between two events of one write: their times are in their order."""
@@ -56,7 +60,7 @@ _LAST: Final = Prepared(
 )
 _WAITING: Final = Prepared(
     select(told_events)
-    .where(_of_session, told_events.c.number.is_(None), told_events.c.type != "user.message")
+    .where(_of_session, told_events.c.number.is_(None), ~one_of(told_events.c.type, QUEUED))
     .order_by(told_events.c.created_at, told_events.c.id)
 )
 _AFTER: Final = Prepared(
