@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from app.conversation.outcome import Outcome
 from app.conversation.run_outcome import RunOutcome
 from app.conversation.usage import Usage
 
@@ -130,6 +131,28 @@ def usage_body(usage: Usage) -> Json:
         "cache_read_input_tokens": usage.cache_read_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
     }
+
+
+def judged_body(
+    outcome: Outcome, result: str, explanation: str, usage: Usage | None = None, *, start: str | None = None
+) -> Json:
+    """Of the end of an evaluation; `start` is the event by which it began, if the outcome does not know it yet."""
+    return {
+        "outcome_evaluation_start_id": outcome.start_id if start is None else start,
+        "outcome_id": outcome.id,
+        "iteration": outcome.iteration,
+        "result": result,
+        "explanation": explanation,
+        "usage": usage_body(usage or Usage()),
+    }
+
+
+def given_up_body(outcome: Outcome, end: RunOutcome) -> Json:
+    """The same of an outcome that is not reached any more, since the run has ended so."""
+    if end.status == "cancelled":
+        return judged_body(outcome, "interrupted", "The work was interrupted.")
+    why = end.error or end.code or "the agent has no more turns"
+    return judged_body(outcome, "failed", f"The work ended before the outcome was reached: {why}")
 
 
 def result_body(use_id: str, block: Mapping[str, Any]) -> Json:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.conversation.grading import outcome_block
 from app.conversation.system_words import system_block
+from app.door_ids import new_id
 from app.managed.bodies import SOUND, Body, Text
 from app.managed.content import (
     MAX_BLOCKS,
@@ -116,25 +119,65 @@ class SystemMessage(Body):
         return [system_block(block.text) for block in self.content if block.text.strip()]
 
 
-_NOT_HERE: Final = {
-    "user.define_outcome": "user.define_outcome: outcomes are not supported here",
-}
+def _comes_with_text(rubric: object) -> object:
+    if isinstance(rubric, dict) and rubric.get("type") == "file":
+        raise PydanticCustomError(
+            "rubric", "rubrics of the type file are not supported here yet; send the text"
+        )
+    return rubric
 
 
-def _known_here(event: object) -> object:
-    kind = event.get("type") if isinstance(event, dict) else None
-    if isinstance(kind, str) and kind in _NOT_HERE:
-        raise PydanticCustomError("event", "{words}", {"words": _NOT_HERE[kind]})
-    return event
+def _is_said(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("text", "must have more than white space")
+    return text
 
 
-InitialEvent = Annotated[UserMessage, BeforeValidator(_known_here)]
+_Said = Annotated[Text, AfterValidator(_is_said)]
+
+
+class TextRubric(Body):
+    type: Literal["text"]
+    content: Annotated[_Said, Field(max_length=262_144)]
+
+
+class DefineOutcome(Body):
+    type: Literal["user.define_outcome"]
+    description: _Said
+    rubric: Annotated[TextRubric, BeforeValidator(_comes_with_text)]
+    max_iterations: Annotated[int, Field(ge=1, le=20)] | None = None
+    _id: str = PrivateAttr(default_factory=lambda: new_id("outc"))
+
+    def blocks(self) -> list[Json]:
+        return [outcome_block(self._id, self.description, self.rubric.content)]
+
+    def body(self) -> Json:
+        return {
+            "outcome_id": self._id,
+            "description": self.description,
+            "rubric": self.rubric.model_dump(),
+            "max_iterations": self.max_iterations or MAX_ITERATIONS,
+        }
+
+
+def outcomes_in(events: Sequence[Body]) -> int:
+    return sum(isinstance(event, DefineOutcome) for event in events)
+
+
+MAX_ITERATIONS: Final = 3
+"""Evaluations of an outcome that does not say how many there may be."""
+
+
+InitialEvent = Annotated[UserMessage | DefineOutcome, Discriminator("type")]
 Event = Annotated[
-    Annotated[
-        UserMessage | SystemMessage | Interrupt | ToolConfirmation | CustomToolResult | UserToolResult,
-        Discriminator("type"),
-    ],
-    BeforeValidator(_known_here),
+    UserMessage
+    | SystemMessage
+    | DefineOutcome
+    | Interrupt
+    | ToolConfirmation
+    | CustomToolResult
+    | UserToolResult,
+    Discriminator("type"),
 ]
 
 

@@ -20,12 +20,14 @@ from app.managed.client_results import result_row
 from app.managed.decisions import open_calls, unanswered, with_rows
 from app.managed.event_bodies import (
     CustomToolResult,
+    DefineOutcome,
     Interrupt,
     SendEvents,
     SystemMessage,
     ToolConfirmation,
     UserMessage,
     UserToolResult,
+    outcomes_in,
 )
 from app.managed.event_stream import PREVIEWS, FollowedSession, last_call
 from app.managed.files.file_sources import FileSources
@@ -110,7 +112,7 @@ class EventCalls(Calls):
         for index, event in enumerate(body.events):
             place = f"events[{index}]"
             match event:
-                case UserMessage() | SystemMessage():
+                case UserMessage() | SystemMessage() | DefineOutcome():
                     message, row = sent_message(number, event, "steer", place, at=at, by=by, sources=sources)
                     messages.append(message)
                     rows.append(row)
@@ -143,7 +145,9 @@ class EventCalls(Calls):
                 raise InvalidRequest(
                     "events: a system.message may stand alone only while the session is idle and waits for nothing"
                 )
-            speaks = any(isinstance(event, UserMessage) for event in body.events)
+            if outcomes := outcomes_in(body.events):
+                self._refuse_second_outcome(number, outcomes)
+            speaks = any(isinstance(event, UserMessage | DefineOutcome) for event in body.events)
             if speaks and not interrupted and (pending := self._pending(number, rows)):
                 raise InvalidRequest(
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
@@ -219,6 +223,13 @@ class EventCalls(Calls):
             said["deny_message"] = event.deny_message
         row_id = new_id("sevt")
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
+
+    def _refuse_second_outcome(self, session_id: str, wanted: int) -> None:
+        if wanted > 1 or (aim := self._store.outcomes.active(session_id)) is not None:
+            under_way = "" if wanted > 1 or aim is None else f": {aim.id} is {aim.result}"
+            raise InvalidRequest(
+                f"user.define_outcome: a session works towards one outcome at a time{under_way}"
+            )
 
     def _has_reached_budget(self, found: ManagedSession) -> bool:
         budget = found.settings.get("budget")

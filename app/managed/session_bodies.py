@@ -17,7 +17,7 @@ from app.managed.agent_bodies import (
 from app.managed.agent_definition import check, model_json, skill_json, tool_json
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
 from app.managed.budgets import BudgetLimit
-from app.managed.event_bodies import InitialEvent
+from app.managed.event_bodies import InitialEvent, outcomes_in
 from app.managed.files.resource_bodies import GivenResources
 
 Json = dict[str, Any]
@@ -72,6 +72,11 @@ class UpdateSession(Body):
     agent: AgentUpdate | None = None
     budget: BudgetLimit | None = None
     vault_ids: list[Id] | None = None
+
+
+def refuse_second_outcome(body: CreateSession) -> None:
+    if outcomes_in(body.initial_events) > 1:
+        raise InvalidRequest("initial_events: at most one user.define_outcome is allowed")
 
 
 def overridden(agent: Json, given: AgentReference | AgentWithOverrides) -> Json:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.conversation.outcome import Outcome
 from app.door_ids import thread_id
 from app.managed.decisions import RESOLVED
 from app.managed.files.resource_json import resource_json
 from app.managed.memory.attached_stores import memory_resources
+from app.managed.outcomes import outcome_json
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
 from app.managed.usage import spent_of
@@ -26,7 +28,9 @@ def session_agent(stored: Defined, definition: Json) -> Json:
     return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
 
 
-def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> Json:
+def session_json(
+    found: ManagedSession, resources: Sequence[Resource] = (), outcomes: Sequence[Outcome] = ()
+) -> Json:
     spent, ended = spent_of(found), found.archived_at
     return {
         "id": key_of(found.session.id),
@@ -39,7 +43,7 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
         "resources": [*map(resource_json, resources), *memory_resources(found.settings)],
         "vault_ids": found.settings.get("vault_ids", []),
         "budget": found.settings.get("budget"),
-        "outcome_evaluations": [],
+        "outcome_evaluations": [outcome_json(one) for one in outcomes],
         "usage": spent.json(),
         "stats": {
             "active_seconds": round(spent.active_seconds, 3),

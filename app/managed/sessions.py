@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from app.managed.session_bodies import (
     CreateSession,
     UpdateSession,
     overridden,
+    refuse_second_outcome,
     refuse_unserved,
     with_tools,
 )
@@ -82,6 +83,7 @@ class SessionCalls(Calls):
     @post("")
     def create(self) -> Response:
         body = read(CreateSession)
+        refuse_second_outcome(body)
         agent = self._agent(body.agent)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
@@ -157,8 +159,7 @@ class SessionCalls(Calls):
     def page(self) -> Response:
         pages = SessionPages.of_request()
         rows = self._store.managed.page(pages.wanted, owner=owner())
-        resources = self._store.resources.of([one.session.id for one in rows])
-        return json_response(pages.answer(rows, lambda one: session_json(one, resources[one.session.id])))
+        return json_response(pages.answer(rows, self._json_of([one.session.id for one in rows])))
 
     @get("/<session_id>", workers=[OF_ITEM])
     def retrieve(self, session_id: str) -> Response:
@@ -232,8 +233,12 @@ class SessionCalls(Calls):
         return self._store.managed.get(number_of(session_id), owner=owner())
 
     def _shown(self, found: ManagedSession) -> Response:
-        number = found.session.id
-        return json_response(session_json(found, self._store.resources.of([number])[number]))
+        return json_response(self._json_of([found.session.id])(found))
+
+    def _json_of(self, session_ids: Sequence[str]) -> Callable[[ManagedSession], Json]:
+        """Makes the answers about these sessions."""
+        resources, outcomes = self._store.resources.of(session_ids), self._store.outcomes.of(session_ids)
+        return lambda one: session_json(one, resources[one.session.id], outcomes.get(one.session.id, ()))
 
     def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""

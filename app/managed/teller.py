@@ -19,12 +19,14 @@ from app.agent.loop_steps import (
     Condensed,
     ModelAsked,
     ModelRetried,
+    OutcomeEvaluation,
     PicturesLeftOut,
     ServerLeftOut,
     Step,
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
+from app.conversation.grading import outcome_in
 from app.conversation.managed_events import (
     answered_body,
     client_result_body,
@@ -38,6 +40,7 @@ from app.conversation.managed_events import (
     tells_error,
     unanswered_body,
 )
+from app.conversation.outcome import Outcome
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
@@ -55,6 +58,7 @@ from app.managed.budgets import REACHED, has_stopped
 from app.managed.content import contents, kind_of
 from app.managed.decisions import OpenCall, answer_of, unanswered
 from app.managed.files.session_files import SessionFiles
+from app.managed.outcomes import OutcomeTelling
 from app.managed.policies import Policies
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.told_calls import ToldCalls
@@ -86,13 +90,18 @@ class SessionTeller:
         find: Callable[[str], Told | None],
         workers_of: str,
         budget: Callable[[], Json | None] = lambda: None,
+        outcome: Callable[[], Outcome | None] = lambda: None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
         the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
         an event by its id; `workers_of` is its self-hosted environment; `budget` finds what the session may cost
-        now."""
+        now, and `outcome` what its agent is to work towards."""
+        self._find_outcome = outcome
+        self._defined = outcome()  # as it was when the run last looked for messages
+        aim = self._defined
+        self._outcomes = OutcomeTelling(None if aim is None or aim.result == "pending" else aim)
         self._prepare, self._outputs = prepare, outputs
         self._budget = budget
         self._look = look
@@ -124,6 +133,7 @@ class SessionTeller:
 
     def waiting(self) -> Rows:
         """An interrupt waits for the end of the turn, which it brings."""
+        self._defined = self._find_outcome()
         return [*self._came_to([event for event in self._look() if event.type != "user.interrupt"])]
 
     def of(self, step: Step) -> Rows:
@@ -145,22 +155,38 @@ class SessionTeller:
                 if open_calls := self._unanswered(question):
                     self._outputs()
                     return [*self._needing(open_calls)]
+            case OutcomeEvaluation(session_id) if session_id == self._session_id:
+                kind, body, event = self._outcomes.of(step)
+                self._spent = self._spent.with_cost(step.cost)
+                return [self._row(kind, body, event=event)]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
                 return [self._row("agent.thread_context_compacted", {})]
         return ()
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:
         return [
-            self._row(kind_of(message), {"content": contents(message)}, event=event_id(message.id))
+            self._row(kind_of(message), self._said(message), event=event_id(message.id))
             for message in messages
         ]
+
+    def outcome(self) -> Outcome | None:
+        return self._outcomes.aim
+
+    def _said(self, message: QueuedMessage) -> Json:
+        if not (outcome_id := outcome_in(message.content)):
+            return {"content": contents(message)}
+        if self._defined is not None:
+            self._outcomes.begin(self._defined)
+        return {"outcome_id": outcome_id}  # the event is there already, and gets its place
 
     def ended(self, outcome: RunOutcome) -> Rows:
         self._outputs()
         sent = self._look()
-        rows = [*self._unanswered_request(), *self._came_to(sent)]
+        rows = [*self._unanswered_request()]
         if has_stopped(self._budget(), outcome):
-            return [*rows, *self._idle(idle_body(REACHED))]
+            return [*rows, *self._came_to(sent), *self._idle(idle_body(REACHED))]
+        rows += [self._row(kind, body, event=event) for kind, body, event in self._outcomes.ended(outcome)]
+        rows += self._came_to(sent)
         if tells_error(outcome):
             rows.append(self._row("session.error", error_body(outcome)))
         return [*rows, *self._idle(ending_body(outcome))]
@@ -328,6 +354,7 @@ class Tellers:
             partial(store.told.find, session_id),
             found.environment_id if is_self_hosted(found.settings) else "",
             partial(self._budget, session_id) if found.settings.get("budget") else _no_budget,
+            partial(store.outcomes.active, session_id),
         )
 
     def _budget(self, session_id: str) -> Json | None:

@@ -33,6 +33,7 @@ from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session
 from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
+from app.store.told_ends import tell_given_up
 from app.store.told_events import QUEUED, Told, place, stored, tell, told_row
 from app.store.work_rows import stop_with_session
 
@@ -210,6 +211,8 @@ class ManagedSessions:
             if before.at_work:
                 raise InvalidRequest(refusal)
             drop_waiting(connection, session_id)
+            if run is None:
+                tell_given_up(connection, session_id)
             if run is not None and ask_to_stop(connection, self._fence, run, by):
                 self._database.notify(connection, session_id)
             connection.execute(

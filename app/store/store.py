@@ -31,6 +31,7 @@ from app.store.memories import Memories
 from app.store.memory_history import MemoryHistory
 from app.store.memory_mounts import MemoryMounts
 from app.store.memory_store import MemoryStores
+from app.store.outcome_store import OutcomeStore
 from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
@@ -136,6 +137,7 @@ class Store:
         self.decisions = CallDecisions(database)
         self.work = WorkStore(database)
         self.work_ends = WorkSettling(database)
+        self.outcomes = OutcomeStore(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

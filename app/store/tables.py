@@ -583,3 +583,20 @@ mounted_stores = Table(
     Column("files_json", Text, nullable=False),  # what both sides had at the last sync
     Index("sessions_by_memory_store", "store_id"),
 )
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    session_id(),
+    Column("created_at", Double, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("rubric", Text, nullable=False),
+    Column("max_iterations", Integer, nullable=False),
+    Column("iteration", Integer, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("explanation", Text),
+    Column("completed_at", Double),
+    Column("start_id", Text, nullable=False),  # the event by which the evaluation under way began
+    UniqueConstraint("session_id", "id", name="outcomes_of_session"),  # for its index
+)

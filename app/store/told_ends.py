@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from app.conversation.managed_events import (
     client_result_body,
     ending_body,
     error_body,
+    given_up_body,
     is_self_hosted,
     remote_result_body,
     result_body,
@@ -23,9 +24,11 @@ from app.conversation.managed_events import (
     unanswered_body,
 )
 from app.conversation.run import Run
-from app.conversation.run_outcome import RunOutcome
+from app.conversation.run_outcome import CANCELLED, RunOutcome
 from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.joined_writes import Write
+from app.store.outcome_store import active
+from app.store.outcomes import END
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions
 from app.store.told_events import (
@@ -58,7 +61,7 @@ class ClosedCall:
 
 def tell_closed(connection: Connection, closed: Sequence[ClosedCall], told: Sequence[Write]) -> None:
     """Results of calls that a run of this process left open, before the events that it ends with (`told`)."""
-    ending = [row for write in told for row in write.rows]
+    ending = [row for write in told for row in write.rows if "body_json" in row]
     if not ending:
         return
     session_id, number, at = ending[0]["session_id"], ending[0]["number"], ending[0]["processed_at"]
@@ -76,19 +79,40 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
     name = orjson.loads(settings.settings_json)["agent"]["name"]
     at = database_time(connection)
     rows = [_result(connection, call, 0, at) for call in closed if call.session_id == run.session_id]
-    rows += _sent(connection, run.session_id, at, but={row["id"] for row in rows})
-    rows += [
-        event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
-        for kind, body in _ending(connection, run, outcome, name)
-    ]
+    results = {row["id"] for row in rows}
+
+    def add(said: Iterable[tuple[str, Json]]) -> None:
+        rows.extend(
+            event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0) for kind, body in said
+        )
+
+    add(_unfinished(connection, run, outcome))
+    rows += _sent(connection, run.session_id, at, but=results)
+    add(_ending(connection, run, outcome, name))
     place(connection, run.session_id, rows)
     tell(connection, rows)
 
 
-def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
-    why = ending_body(outcome)
+def tell_given_up(connection: Connection, session_id: str) -> None:
+    """The end of an outcome that no run works towards any more, of a session whose row is locked."""
+    if (aim := active(connection, session_id)) is None:
+        return
+    body = given_up_body(aim, CANCELLED)
+    rows = [event_row(session_id, new_id("sevt"), END, body, at=database_time(connection), number=0)]
+    place(connection, session_id, rows)
+    tell(connection, rows)
+
+
+def _unfinished(connection: Connection, run: Run, outcome: RunOutcome) -> Iterator[tuple[str, Json]]:
     if start := open_request(connection, run.session_id):
         yield "span.model_request_end", unanswered_body(start)
+    aim = active(connection, run.session_id)
+    if aim is not None and aim.result != "pending":
+        yield END, given_up_body(aim, outcome)
+
+
+def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
+    why = ending_body(outcome)
     if tells_error(outcome):
         yield "session.error", error_body(outcome)
     thread = {"session_thread_id": thread_id(run.session_id), "agent_name": agent}

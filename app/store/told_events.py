@@ -26,6 +26,7 @@ from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
+from app.store.outcomes import following
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
@@ -35,7 +36,7 @@ Json = dict[str, Any]
 
 _WORK: Final = "work"
 
-QUEUED: Final = ("user.message", "system.message")
+QUEUED: Final = ("user.message", "system.message", "user.define_outcome")
 """Types of the events that wait in a session's queue, and get their place when a run takes them."""
 
 STEP: Final = 1e-6
@@ -98,7 +99,9 @@ def tell(connection: Connection, rows: Sequence[Values]) -> None:
 
 
 def telling(rows: Sequence[Values]) -> list[Write]:
-    return [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+    """With what follows from the events."""
+    told = [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+    return [*told, *(Write(statement, [values]) for statement, values in following(rows))]
 
 
 def database_time(connection: Connection) -> float:

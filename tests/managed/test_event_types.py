@@ -61,11 +61,17 @@ def _told_everything(sdk: Sdk, laptop: Server) -> str:
     sdk.beta.sessions.update(session, title="New")
     send(session, events=[say("[fail 400]"), system("A rule.")])
     until_idle(sdk, session, times=3)
+    rubric: Any = {"type": "text", "content": "Short."}
+    send(
+        session,
+        events=[{"type": "user.define_outcome", "description": "[calm][say satisfied]", "rubric": rubric}],
+    )
+    until_idle(sdk, session, times=4)
     _compact(laptop, session)
     eventually(
         lambda: "agent.thread_context_compacted" in str(told(sdk, session)), "the conversation is summed up"
     )
-    until_idle(sdk, session, times=4)
+    until_idle(sdk, session, times=5)
     return session
 
 
