@@ -53,7 +53,7 @@ class TurnAdded:
 
 @dataclass(frozen=True, slots=True)
 class ModelAsked:
-    """A request to a model is about to be made, for a message of that id. Nothing but a notice."""
+    """A request to a model is about to be made, perhaps again, for a message of that id. Nothing but a notice."""
 
     session_id: str
     message_id: str

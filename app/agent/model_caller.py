@@ -14,6 +14,7 @@ from app.agent.history import History
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import ModelAsked, ModelRetried, Spent, Step, Steps
 from app.agent.model_client import (
+    Again,
     CallDelta,
     ModelError,
     ModelEvent,
@@ -217,6 +218,8 @@ class ModelCaller:
                     yield from partials.add(event)
                 case Retrying(words, status):
                     yield ModelRetried(self._session.id, words, status)
+                case Again():
+                    yield ModelAsked(self._session.id, self.message_id)
                 case Turn():
                     return event
         raise ModelError("the model's stream ended without a turn", kind="final")

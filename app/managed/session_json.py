@@ -77,7 +77,9 @@ def thread_json(found: ManagedSession) -> Json:
 def status_of(found: ManagedSession) -> str:
     if found.archived_at is not None:
         return "terminated"
-    return "running" if found.at_work else "idle"
+    if found.at_work:
+        return "rescheduling" if found.is_rescheduled else "running"
+    return "idle"
 
 
 def event_json(event: Told) -> Json:

@@ -117,6 +117,7 @@ class SessionTeller:
         self._working_since = time.monotonic()
         self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
         self._is_idle = True  # as far as clients were told
+        self._is_rescheduled = False  # a request has failed, and is made again soon
         self._fetches: set[str] = set()  # calls of web_fetch
         self._calls = ToldCalls(self._policies, asked, find)
         self._request = ""  # the event of the model's request that is under way
@@ -126,8 +127,7 @@ class SessionTeller:
         rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
-            rows.append(self._row("session.status_running", {}))
-            rows.append(self._row("session.thread_status_running", self._thread))
+            rows += self._running()
             rows += [self._row("session.error", {"error": error}) for error in errors]
         return rows
 
@@ -141,7 +141,12 @@ class SessionTeller:
             case ModelAsked(session_id) if session_id == self._session_id:
                 return [*self._asking()]
             case ModelRetried(session_id, words, status) if session_id == self._session_id:
-                return [self._row("session.error", retrying_body(words, status))]
+                self._is_rescheduled = True
+                return [
+                    self._row("session.error", retrying_body(words, status)),
+                    self._row("session.status_rescheduled", {}),
+                    self._row("session.thread_status_rescheduled", self._thread),
+                ]
             case ServerLeftOut(session_id) if session_id == self._session_id:
                 body = server_error_body(step.server, step.words, is_unauthorized=step.is_unauthorized)
                 return [self._row("session.error", body)]
@@ -251,7 +256,14 @@ class SessionTeller:
         self._request = ""
         yield self._row("span.model_request_end", body)
 
+    def _running(self) -> Iterator[Json]:
+        yield self._row("session.status_running", {})
+        yield self._row("session.thread_status_running", self._thread)
+
     def _asking(self) -> Iterator[Json]:
+        if self._is_rescheduled:
+            self._is_rescheduled = False
+            yield from self._running()
         if not self._request:
             self._request = new_id("sevt")
             yield self._row("span.model_request_start", {}, event=self._request)

@@ -14,11 +14,22 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
-from app.store.tables import managed_sessions, mounted_stores, session_skills
+from app.store.tables import managed_sessions, mounted_stores, session_skills, told_events
 from app.store.told_events import Told
 
 RESUME: Final = "resume "
 """Before a session's number: the name of the job of going on with it."""
+
+
+IS_RESCHEDULED: Final = (
+    select(told_events.c.type)
+    .where(told_events.c.session_id == managed_sessions.c.session_id, told_events.c.number.is_not(None))
+    .order_by(told_events.c.number.desc())
+    .limit(1)
+    .correlate(managed_sessions)
+    .scalar_subquery()
+) == "session.thread_status_rescheduled"
+"""Was it told last that the session's run waits to ask its model again?"""
 
 
 @dataclass(frozen=True, slots=True)

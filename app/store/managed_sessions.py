@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, exists, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, exists, false, func, insert, select, tuple_, update
 
 from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
@@ -21,7 +21,7 @@ from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
-from app.store.managed_rows import RESUME, Sent, locked_run
+from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, locked_run
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting, drop_waiting
@@ -49,8 +49,8 @@ _SETTINGS = Prepared(
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
     """`settings` has the agent that was frozen into the session, its metadata, resources, vaults and budget. `at_work`:
-    a run works on it, and waits for nobody. `usage` is the body of its newest `session.usage`. Times are seconds since
-    the epoch, by the database's clock; `read_at` is when this was so."""
+    a run works on it, and waits for nobody; `is_rescheduled`: to ask its model again. `usage` is the body of its newest
+    `session.usage`. Times are seconds since the epoch, by the database's clock; `read_at` is when this was so."""
 
     session: Session
     settings: Json
@@ -60,6 +60,7 @@ class ManagedSession:
     archived_at: float | None
     at_work: bool
     usage: Json | None = field(compare=False)
+    is_rescheduled: bool = field(compare=False)
     read_at: float = field(compare=False)
 
 
@@ -288,14 +289,24 @@ _WORKS: Final = exists().where(
 def _select(owner: str | None) -> Select[Any]:
     joined = managed_sessions.join(sessions, sessions.c.id == managed_sessions.c.session_id)
     own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
-    told = (_WORKS.label("at_work"), _USAGE.label("usage_json"), now().label("read_at"))
+    told = (
+        _WORKS.label("at_work"),
+        IS_RESCHEDULED.label("is_rescheduled"),
+        _USAGE.label("usage_json"),
+        now().label("read_at"),
+    )
     query = select(sessions, *own, *told).select_from(joined)
     return query if owner is None else query.where(sessions.c.owner == owner)
 
 
 def _has_status(statuses: Sequence[str]) -> Any:
     ended = managed_sessions.c.archived_at.is_not(None)
-    conditions = {"running": _WORKS & ~ended, "terminated": ended, "idle": ~_WORKS & ~ended}
+    conditions = {
+        "running": _WORKS & ~func.coalesce(IS_RESCHEDULED, false()) & ~ended,
+        "rescheduling": _WORKS & IS_RESCHEDULED & ~ended,
+        "terminated": ended,
+        "idle": ~_WORKS & ~ended,
+    }
     found = [conditions[status] for status in statuses if status in conditions]
     condition: Any = found[0] if found else ended & ~ended
     for one in found[1:]:
@@ -320,5 +331,6 @@ def _managed(row: Any) -> ManagedSession:
         archived_at=row.archived_at,
         at_work=bool(row.at_work) and row.archived_at is None,
         usage=load_optional(row.usage_json),
+        is_rescheduled=bool(row.is_rescheduled),
         read_at=row.read_at,
     )

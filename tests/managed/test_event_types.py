@@ -59,7 +59,7 @@ def _told_everything(sdk: Sdk, laptop: Server) -> str:
     until_idle(sdk, session, times=2)
     send(session, events=[{"type": "user.interrupt"}])
     sdk.beta.sessions.update(session, title="New")
-    send(session, events=[say("[fail 400]"), system("A rule.")])
+    send(session, events=[say("[fail 529 1][fail 400]"), system("A rule.")])
     until_idle(sdk, session, times=3)
     rubric: Any = {"type": "text", "content": "Short."}
     send(
