@@ -30,7 +30,7 @@ from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
-from app.managed.teller import Tellers
+from app.managed.tellers import Tellers
 from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from app.agent.loop_steps import (
@@ -33,7 +32,6 @@ from app.conversation.managed_events import (
     ending_body,
     error_body,
     idle_body,
-    is_self_hosted,
     retrying_body,
     served_result_body,
     server_error_body,
@@ -49,7 +47,6 @@ from app.door_ids import (
     call_event_id,
     event_id,
     new_id,
-    number_in,
     result_event_id,
     thinking_event_id,
     thread_id,
@@ -57,16 +54,12 @@ from app.door_ids import (
 from app.managed.budgets import REACHED, has_stopped
 from app.managed.content import contents, kind_of
 from app.managed.decisions import OpenCall, answer_of, unanswered
-from app.managed.files.session_files import SessionFiles
 from app.managed.outcomes import OutcomeTelling
 from app.managed.policies import Policies
-from app.managed.skills.session_skills import SessionSkills
 from app.managed.told_calls import ToldCalls
-from app.managed.usage import Spent, spent_of
+from app.managed.usage import Spent
 from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
-from app.store.managed_sessions import ManagedSession
-from app.store.store import Store
 from app.store.told_events import STEP, LastPlace, Told, event_row, needed_work
 
 Json = dict[str, Any]
@@ -329,63 +322,3 @@ class SessionTeller:
         self._number += 1
         self._at = max(self._ahead + time.monotonic(), self._at + STEP)
         return self._number, self._at
-
-
-class Tellers:
-    """Makes the tellers of runs."""
-
-    def __init__(self, store: Store, files: SessionFiles, skills: SessionSkills) -> None:
-        self._store = store
-        self._files = files
-        self._skills = skills
-
-    def of(self, key: str) -> Callable[[], SessionTeller] | None:
-        """What makes a run's teller, by the key of its team; None for the team of an agent file."""
-        number = number_in("sesn", key)
-        return None if number is None else partial(self._make, str(number))
-
-    def _make(self, session_id: str) -> SessionTeller:
-        """Once for each run, and again where another process goes on with it."""
-        store = self._store
-        found = store.managed.get(session_id, owner=None)
-        prepare, outputs = _no_errors, _nothing
-        if found.session.working_dir:  # else workers have its directory
-            prepare = partial(self._prepared, found)
-            outputs = partial(self._files.capture, found.session)
-        return SessionTeller(
-            session_id,
-            found.settings["agent"],
-            store.told.last_place(session_id),
-            spent_of(found),
-            partial(store.told.waiting, session_id),
-            partial(store.decisions.of, session_id),
-            store.told.open_calls(session_id),
-            Policies.of_session(found.settings),
-            prepare,
-            outputs,
-            partial(store.told.find, session_id),
-            found.environment_id if is_self_hosted(found.settings) else "",
-            partial(self._budget, session_id) if found.settings.get("budget") else _no_budget,
-            partial(store.outcomes.active, session_id),
-        )
-
-    def _budget(self, session_id: str) -> Json | None:
-        settings = self._store.managed.settings(session_id)
-        return None if settings is None else settings[0].get("budget")
-
-    def _prepared(self, found: ManagedSession) -> Sequence[Json]:
-        """Makes the session's directory ready. Clients are told of these errors. StoreUnavailable."""
-        self._skills.prepare(found.session, found.settings)
-        return self._files.prepare(found.session)
-
-
-def _no_errors() -> Sequence[Json]:
-    return ()
-
-
-def _no_budget() -> None:
-    return None
-
-
-def _nothing() -> None:
-    pass
