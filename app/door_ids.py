@@ -12,6 +12,7 @@ Kind = Literal[
     "sesn",
     "sevt",
     "sthr",
+    "outc",
     "req",
     "file",
     "sesrsc",

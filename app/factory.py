@@ -13,7 +13,7 @@ from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
 from app.managed.agents import AgentCalls
 from app.managed.answers import STRANDED_SECONDS, Answers
-from app.managed.coordinator_teller import EveryTeller
+from app.managed.directories import SWEEP_SECONDS, Directories
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
@@ -25,11 +25,13 @@ from app.managed.files.session_files import SessionFiles
 from app.managed.followers import Followers
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
+from app.managed.resuming import RESUME_SECONDS, Resuming
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
+from app.managed.tellers import Tellers
 from app.managed.threads import ThreadCalls
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox
@@ -230,7 +232,12 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         file_bytes_per_name=settings.max_file_bytes_per_name,
     )
     directory = TeamDirectory(settings.agents, settings.environment, instead=settings.stand_in_agents)
-    teams = EveryTeam(directory, store.managed, private_servers=settings.lets_servers_be_private)
+    teams = EveryTeam(
+        directory,
+        store.managed,
+        private_servers=settings.lets_servers_be_private,
+        searches=settings.web_search,
+    )
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
     model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
@@ -256,7 +263,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
-        tellers=EveryTeller(store, session_files, SessionSkills(store.skills, roots)).of,
+        tellers=Tellers(store, session_files, SessionSkills(store.skills, roots)).of,
         copies=MemoryMounter(store).of,
     )
     runtime = Runtime(
@@ -296,16 +303,22 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     runtime.supervisor.recover()
     answers = Answers(store, control)
     runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
+    resuming = Resuming(store, runtime.manager)
+    runtime.periodic_tasks.every(RESUME_SECONDS, resuming.resume_stranded)
     work_ends = WorkEnds(store, answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
     followers = Followers(store.told, runtime.periodic_tasks)
+    directories = Directories(store, roots, host=owner.host)
+    runtime.periodic_tasks.every(SWEEP_SECONDS, directories.sweep)
     disconnects = DisconnectWatcher()
     waits = LongPoll(runtime.runs, runtime.slots, disconnects)
     streams = Streams(disconnects, runtime.slots, writer)
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
-    served = ServedTools(settings.lets_tools_run_unasked, caged=settings.sandbox != "off")
+    served = ServedTools(
+        settings.lets_tools_run_unasked, caged=settings.sandbox != "off", searches=settings.web_search
+    )
     app = make_application(
         [
             HealthResource(
@@ -361,7 +374,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, roots, served, mounts, every_agent),
+            SessionCalls(store, control, runtime.manager, directories, served, mounts, every_agent, resuming),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(

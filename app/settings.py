@@ -155,6 +155,12 @@ class Settings:
         False,
         "let users' agents run bash, write and edit unasked where there are tokens and no cage: on or off",
     )
+    web_search: bool = _setting(
+        "BATON_WEB_SEARCH",
+        read.on_or_off,
+        True,
+        "offer web_search to agents of the Managed Agents API: on, or off where the key may not search",
+    )
     sandbox_readable: tuple[Path, ...] = _setting(
         "BATON_SANDBOX_READABLE",
         read.readable,

@@ -35,6 +35,7 @@ KNOWN: Final = {
     ("agent/tools/placed_files.py", "open"),  # in a directory that the sandbox has walked to
     ("agent/tools/mirrored_files.py", "open"),  # below a directory that was walked to, and no link
     ("runtime/own_directories.py", "open"),  # likewise
+    ("runtime/own_directories.py", "glob"),  # the server's own marks beside the directories of sessions
     ("agent/tools/memory_file.py", "connect"),  # a path that the sandbox has prepared
     ("agent/tools/process_family.py", "read_bytes"),  # /proc
     ("agent/tools/process_family.py", "read_text"),

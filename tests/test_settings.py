@@ -98,6 +98,7 @@ WRONG = [
     ("BATON_UNASKED_TOOLS", "maybe"),
     ("BATON_VAULT_KEY", "secret"),
     ("BATON_PRIVATE_MCP_SERVERS", "maybe"),
+    ("BATON_WEB_SEARCH", "maybe"),
     ("BATON_SANDBOX_READABLE", "/no/such/directory"),
     ("BATON_WEBHOOK_URL", "ftp://hooks.example"),
     ("BATON_WEBHOOK_URL", "https://hooks.example"),

@@ -10,6 +10,7 @@ from app.conversation.compaction import condensed, fill
 from app.conversation.healing import heal
 from app.conversation.pictures import has_pictures, marked
 from app.conversation.summary import Summary
+from app.conversation.system_words import is_context
 from app.conversation.transcript import Message, Transcript, size_of
 
 
@@ -51,8 +52,8 @@ class History:
     @property
     def is_answered(self) -> bool:
         """Is there nothing to answer? That is the case when a run is started for messages that wait in the queue."""
-        rows = self.rows
-        return not rows or (rows[-1].role == "assistant" and rows[-1].stop_reason != "pause_turn")
+        last = next((row for row in reversed(self.rows) if not is_context(row)), None)
+        return last is None or (last.role == "assistant" and last.stop_reason != "pause_turn")
 
     @property
     def last_words(self) -> str:

@@ -15,15 +15,17 @@ from app.errors import InvalidTranscript
 
 @dataclass(slots=True)
 class Group:
-    """Rows of one role in a row: one message of the API. `end` is how many rows there were after its last one."""
+    """Rows of one role in a row: one message of the API, and one of the role `system` behind it if there is something
+    for that. `end` is how many rows there were after its last one."""
 
     role: str
     content: list[Block] = field(default_factory=list)
+    system: list[Block] = field(default_factory=list)
     encoded: bytes = b""
     end: int = 0
 
     def copy(self) -> Group:
-        return Group(self.role, list(self.content), self.encoded, self.end)
+        return Group(self.role, list(self.content), list(self.system), self.encoded, self.end)
 
 
 @dataclass(slots=True)

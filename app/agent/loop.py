@@ -21,6 +21,7 @@ from app.agent.loop_hooks import LoopHooks
 from app.agent.loop_steps import FAILURES, AgentChanged, SafePoint, Step, Steps
 from app.agent.messaging import ToThread
 from app.agent.model_caller import ModelCaller
+from app.agent.outcome_judge import OutcomeJudge
 from app.agent.repetition import Repetition
 from app.agent.result_limit import ResultLimit
 from app.agent.resumption import Resumption
@@ -115,6 +116,7 @@ class AgentLoop:
         self._digesting: tuple[ModelSpec, ...] = ()
         model_caller = ModelCaller(context, session, agent, self._toolbox, history, self._toolbox.definition)
         self._turn_runner = TurnRunner(context, session, agent, history, model_caller)
+        self._judge = OutcomeJudge(context, session.id, history, model_caller)
         summarizer = Summarizer(context, agent, model_caller)
         self._compactor = Compactor(
             context, session.id, agent, history, model_caller, self._hooks, summarizer
@@ -205,7 +207,7 @@ class AgentLoop:
             idle = self._history.is_answered
             arrived = yield from self._safe_point(ending=idle)
             yield from self._hooks.end_turn("steered" if arrived else "normal" if idle else "continue")
-            if idle and not arrived:
+            if idle and not arrived and not (yield from self._goes_on()):
                 return
             if not listed:
                 yield from self._listing.steps()
@@ -228,8 +230,12 @@ class AgentLoop:
                 yield from self._hooks.stopped()
                 arrived = yield from self._safe_point(ending=True)
                 yield from self._hooks.end_turn("steered" if arrived else "normal")
-                if not arrived:
+                if not arrived and not (yield from self._goes_on()):
                     return
+
+    def _goes_on(self) -> Generator[Step, Any, bool]:
+        """Is there something to revise, although the agent is done?"""
+        return not self._depth and (yield from self._judge.goes_on())
 
     def _check_size(self) -> None:
         """Between turns, so that each call has its result when there is no room for more."""

@@ -15,6 +15,7 @@ from app.agent.tool_threads import ToolThreads
 from app.agent.toolbox import Toolbox
 from app.conversation.events import Event
 from app.conversation.frozen_prompt import FrozenPrompt, Surroundings
+from app.conversation.outcome import Outcome
 from app.conversation.run import ToolCall
 from app.conversation.session import Session
 from app.conversation.session_thread import SessionThread
@@ -55,6 +56,8 @@ class LoopContext:
     check_price: Callable[[str], None] = lambda _model: None
     """UnpricedModel if the model's cost would escape the budget."""
     answers: AnswerCache = field(default_factory=AnswerCache)  # the process's
+    find_outcome: Callable[[str], Outcome | None] = lambda _session: None
+    """The outcome that the session's agent works towards."""
     budgets: RunBudgets = field(default_factory=RunBudgets)  # that the agent's file sets
     prefer: Callable[[Session, Agent], Agent] = lambda session, agent: agent.asking(session.model)
     """The agent with the model that was chosen for it, by a request or by itself."""

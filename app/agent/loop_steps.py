@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from app.conversation.events import Event
 from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.outcome import Outcome
 from app.conversation.run import CallState, Question
 from app.conversation.session import Session
 from app.conversation.summary import Summary
 from app.conversation.transcript import Message
+from app.conversation.usage import Usage
 from app.errors import BudgetReached, HookStopped, ModelFailed, ModelRefused, SessionFull
 
 FAILURES: Final = (ModelFailed, ModelRefused, BudgetReached, SessionFull, HookStopped)
@@ -51,7 +53,7 @@ class TurnAdded:
 
 @dataclass(frozen=True, slots=True)
 class ModelAsked:
-    """A request to a model is about to be made, for a message of that id. Nothing but a notice."""
+    """A request to a model is about to be made, perhaps again, for a message of that id. Nothing but a notice."""
 
     session_id: str
     message_id: str
@@ -110,6 +112,20 @@ class PicturesLeftOut:
     session_id: str
     positions: Sequence[int]
     summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeEvaluation:
+    """The grading of an outcome: its `start`, that it is `ongoing`, or its result. With the result comes what the agent
+    is told of it, and what the grader has used; `cost` is in dollars."""
+
+    session_id: str
+    outcome: Outcome
+    state: str
+    explanation: str = ""
+    usage: Usage | None = None
+    cost: float = 0.0
+    messages: Sequence[Message] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +217,7 @@ Fact = (
     | CallEnded
     | ChildAdded
     | AgentChanged
+    | OutcomeEvaluation
 )
 Notice = ModelAsked | ModelRetried | ServerLeftOut | ThreadRested
 """Steps of which only the clients of another door are told."""

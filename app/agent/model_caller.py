@@ -14,6 +14,7 @@ from app.agent.history import History
 from app.agent.loop_context import LoopContext
 from app.agent.loop_steps import ModelAsked, ModelRetried, Spent, Step, Steps
 from app.agent.model_client import (
+    Again,
     CallDelta,
     ModelError,
     ModelEvent,
@@ -102,17 +103,17 @@ class ModelCaller:
         return (yield from self.chain.ask(self._attempt, before=first))
 
     def ask_about(
-        self, rows: Sequence[Message], first: Sequence[ModelSpec] = ()
+        self, rows: Sequence[Message], first: Sequence[ModelSpec] = (), *, prompt: FrozenPrompt | None = None
     ) -> Generator[Step, Any, ModelAnswer]:
         """Something else about the conversation, of which nothing is shown to readers; no tool can be called. `first`
-        come before the agent's own models."""
+        come before the agent's own models. With a `prompt` it is another conversation."""
 
         def attempt(spec: ModelSpec, patience: RetryPatience) -> Generator[Step, Any, ModelAnswer]:
-            prompt = yield from self._prompt_cache.frozen(spec)
-            request = self._aside(rows, spec, prompt)
+            under = prompt or (yield from self._prompt_cache.frozen(spec))
+            request = self._aside(rows, spec, under)
             for event in self._stream(spec, request, patience):
                 if isinstance(event, Turn):
-                    return ModelAnswer(event, spec, prompt)
+                    return ModelAnswer(event, spec, under)
             raise ModelError("the model's stream ended without a turn", kind="final")
 
         return (yield from self.chain.ask(attempt, before=first))
@@ -217,6 +218,8 @@ class ModelCaller:
                     yield from partials.add(event)
                 case Retrying(words, status):
                     yield ModelRetried(self._session.id, words, status)
+                case Again():
+                    yield ModelAsked(self._session.id, self.message_id)
                 case Turn():
                     return event
         raise ModelError("the model's stream ended without a turn", kind="final")

@@ -52,6 +52,7 @@ class ModelFacts:
     long_price: Price | None = None
     sampling: bool = False  # it takes a temperature
     efforts: tuple[str, ...] = EFFORTS  # how hard it can be told to think
+    system_messages: bool = True  # it takes messages of the role `system` in the middle of a conversation
 
 
 def facts(model: str) -> ModelFacts:
@@ -104,7 +105,7 @@ def sampling_options(
 _M: Final = 1_000_000
 _K: Final = 1_000
 _NO_XHIGH: Final = ("low", "medium", "high", "max")
-_UNKNOWN: Final = ModelFacts()
+_UNKNOWN: Final = ModelFacts(system_messages=False)
 _MODELS: Final[Mapping[str, ModelFacts]] = {
     # where no price for caching is published: reads at 0.1 and writes at 1.25 of the input price
     "claude-fable-5-2": ModelFacts(_M, 128 * _K, price=Price(8, 40, 0.8, 10)),
@@ -116,21 +117,27 @@ _MODELS: Final[Mapping[str, ModelFacts]] = {
     "claude-opus-5-5": ModelFacts(_M, 128 * _K, price=Price(4, 20, 0.2, 5)),
     "claude-opus-5": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
     "claude-opus-4-8": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
-    "claude-opus-4-7": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25)),
+    "claude-opus-4-7": ModelFacts(_M, 128 * _K, price=Price(5, 25, 0.5, 6.25), system_messages=False),
     "claude-opus-4-6": ModelFacts(
-        _M, 128 * _K, price=Price(5, 25, 0.5, 6.25), sampling=True, efforts=_NO_XHIGH
+        _M, 128 * _K, price=Price(5, 25, 0.5, 6.25), sampling=True, efforts=_NO_XHIGH, system_messages=False
     ),
-    "claude-opus-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25), sampling=True),
+    "claude-opus-4-5": ModelFacts(
+        200 * _K, 64 * _K, "budget", Price(5, 25, 0.5, 6.25), sampling=True, system_messages=False
+    ),
     "claude-sonnet-5-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
     "claude-sonnet-5": ModelFacts(_M, 128 * _K, price=Price(2, 10, 0.2, 2.5)),
     "claude-sonnet-4-6": ModelFacts(
-        _M, 128 * _K, price=Price(3, 15, 0.3, 3.75), sampling=True, efforts=_NO_XHIGH
+        _M, 128 * _K, price=Price(3, 15, 0.3, 3.75), sampling=True, efforts=_NO_XHIGH, system_messages=False
     ),
-    "claude-sonnet-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75), sampling=True),
+    "claude-sonnet-4-5": ModelFacts(
+        200 * _K, 64 * _K, "budget", Price(3, 15, 0.3, 3.75), sampling=True, system_messages=False
+    ),
     "claude-haiku-5-5": ModelFacts(
         _M, 128 * _K, price=Price(0.1, 0.5, 0.01, 0.125), long_price=Price(0.5, 2.5, 0.05, 0.625)
     ),
-    "claude-haiku-4-5": ModelFacts(200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25), sampling=True),
+    "claude-haiku-4-5": ModelFacts(
+        200 * _K, 64 * _K, "budget", Price(1, 5, 0.1, 1.25), sampling=True, system_messages=False
+    ),
 }
 
 NAMES: Final = tuple(_MODELS)

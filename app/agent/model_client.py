@@ -98,7 +98,12 @@ class Retrying:
     status: int | None = None
 
 
-ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn | Retrying
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another attempt begins. Not told of one that the client holds back."""
+
+
+ModelEvent = TextDelta | ThinkingDelta | CallDelta | Turn | Retrying | Again
 
 FailureKind = Literal[
     "overflow", "rate_limited", "retryable", "final", "thinking_mismatch", "picture_refused", "cancelled"

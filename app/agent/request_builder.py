@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import orjson
 
+from app.agent import model_catalogue
 from app.agent.kept_history import Group, KeptHistory
 from app.agent.model_client import ModelRequest
-from app.conversation.blocks import Block, is_thinking
+from app.conversation.blocks import Block, for_api, is_thinking
 from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.hook_context import is_hook_context
+from app.conversation.system_words import is_system
 from app.conversation.transcript import Message, api_content
 
 _CACHE: Final = {"type": "ephemeral"}
@@ -50,7 +52,7 @@ class RequestBuilder:
             self._rows = self._groups[-1].end if self._groups else 0
         for index in range(self._rows, len(rows)):
             self._add(rows[index], index + 1)
-        messages = self._messages()
+        messages = self._messages(knows_system=model_catalogue.facts(model).system_messages)
         if kept is not None:
             kept.keep_groups(rows, self.prompt.digest, self._groups)
         self._rows, self._newest = len(rows), rows[-1] if rows else None
@@ -72,29 +74,44 @@ class RequestBuilder:
         if not self._groups or self._groups[-1].role != role:
             self._groups.append(Group(role))
         last = self._groups[-1]
+        if role == "user" and any(map(is_system, row.content)):
+            last.system.extend(for_api(block) for block in row.content if is_system(block))
+            content = [for_api(block) for block in row.content if not is_system(block)]
         last.content.extend(content)
         last.encoded, last.end = b"", end
 
-    def _messages(self) -> list[bytes]:
+    def _messages(self, *, knows_system: bool) -> list[bytes]:
         users = [index for index, group in enumerate(self._groups) if group.role == "user"]
         marked = set(users[-_MARKED_MESSAGES:])
-        return [
-            _encode_marked(group) if index in marked else group.encoded or _encode_once(group)
-            for index, group in enumerate(self._groups)
-        ]
+        messages = []
+        for index, group in enumerate(self._groups):
+            if group.content:
+                encode = _encode_marked if index in marked else _encoded
+                messages.append(encode(group))
+            if group.system:  # a message of that role stands behind a user's
+                role = "system" if knows_system and group.content else "user"
+                messages.append(_encode(role, group.system))
+        return messages
 
 
 def named_rows(rows: Sequence[Message], prompt: FrozenPrompt, words: str) -> list[Message]:
     """The rows that the API means when it names a place in a request; none if it names none."""
     named = _PLACE.search(words)
     groups: list[tuple[str, list[Message]]] = []
+    system: list[Message] = []
     for row in rows:
         role = "assistant" if row.role == "assistant" else "user"
         content = api_content(row, prompt=prompt.digest)
+        system_words = sum(map(is_system, row.content)) if role == "user" else 0
         if content and (not groups or groups[-1][0] != role):
+            if system:
+                groups.append(("system", system))
+                system = []
             groups.append((role, []))
         if content:
-            groups[-1][1].extend([row] * len(content))
+            groups[-1][1].extend([row] * (len(content) - system_words))
+            system.extend([row] * system_words)
+    groups = [group for group in groups if group[1]]
     if named is None or int(named[1]) >= len(groups):
         return []
     _, blocks_of_rows = groups[int(named[1])]
@@ -113,6 +130,10 @@ def begins_with_thinking(rows: Sequence[Message], prompt: FrozenPrompt) -> bool:
     return bool(content) and is_thinking(content[0])
 
 
+def _encoded(group: Group) -> bytes:
+    return group.encoded or _encode_once(group)
+
+
 def _encode_once(group: Group) -> bytes:
     group.encoded = _encode(group.role, group.content)
     return group.encoded
@@ -121,7 +142,7 @@ def _encode_once(group: Group) -> bytes:
 def _encode_marked(group: Group) -> bytes:
     last = group.content[-1]
     if is_thinking(last):
-        return group.encoded or _encode_once(group)
+        return _encoded(group)
     return _encode(group.role, [*group.content[:-1], {**last, "cache_control": _CACHE}])
 
 

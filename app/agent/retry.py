@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from app.agent.model_client import (
+    Again,
     Cancellation,
     ModelClient,
     ModelError,
@@ -46,9 +47,12 @@ def stream_with_retries(
             if error.shown or attempt >= retries or error.kind not in kinds:
                 raise
             yield Retrying(str(error), error.status)
-            if not error.braked and cancellation.wait(_delay(attempt, error)):
-                raise ModelError("cancelled", kind="cancelled") from error
             attempt += 1
+            if error.braked:
+                continue
+            if cancellation.wait(_delay(attempt - 1, error)):
+                raise ModelError("cancelled", kind="cancelled") from error
+            yield Again()
 
 
 def _delay(attempt: int, error: ModelError) -> float:

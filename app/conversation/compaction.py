@@ -15,6 +15,7 @@ import orjson
 from app.conversation.blocks import Block, text_block
 from app.conversation.pictures import as_shown
 from app.conversation.summary import Summary
+from app.conversation.system_words import system_blocks
 from app.conversation.transcript import Message
 
 _ROW_TOKENS: Final = 5
@@ -51,7 +52,9 @@ def condensed(rows: Sequence[Message], summary: Summary | None) -> list[Message]
     if not summary.text:
         return [*newest, *rest]
     words = f"Session Summary: {summary.text}{_UNDER_WAY if newest else ''}"
-    told = Message("user", (text_block(words),), created_at=summary.created_at, implicit=True)
+    gone = [row for row in rows if row.position < summary.through and row not in newest]
+    content = (text_block(words), *system_blocks(gone))  # which count for the whole conversation
+    told = Message("user", content, created_at=summary.created_at, implicit=True)
     return [told, *newest, *rest]
 
 

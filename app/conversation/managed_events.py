@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import orjson
 
+from app.conversation.outcome import Outcome
 from app.conversation.run_outcome import RunOutcome
+from app.conversation.usage import Usage
 
 Json = dict[str, Any]
 
@@ -108,10 +110,49 @@ def server_error_body(server: str, words: str, *, is_unauthorized: bool) -> Json
     return {"error": error}
 
 
+def answered_body(start: str, usage: Usage | None, *, is_error: bool) -> Json:
+    """Of the end of a request to a model."""
+    return {
+        "model_request_start_id": start,
+        "model_usage": usage_body(usage or Usage()),
+        "is_error": is_error,
+    }
+
+
 def unanswered_body(start: str) -> Json:
-    """Of the end of a request to a model of which no message is kept."""
-    counts = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return {"model_request_start_id": start, "model_usage": dict.fromkeys(counts, 0), "is_error": True}
+    """The same of one of which no message is kept."""
+    return answered_body(start, None, is_error=True)
+
+
+def usage_body(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+    }
+
+
+def judged_body(
+    outcome: Outcome, result: str, explanation: str, usage: Usage | None = None, *, start: str | None = None
+) -> Json:
+    """Of the end of an evaluation; `start` is the event by which it began, if the outcome does not know it yet."""
+    return {
+        "outcome_evaluation_start_id": outcome.start_id if start is None else start,
+        "outcome_id": outcome.id,
+        "iteration": outcome.iteration,
+        "result": result,
+        "explanation": explanation,
+        "usage": usage_body(usage or Usage()),
+    }
+
+
+def given_up_body(outcome: Outcome, end: RunOutcome) -> Json:
+    """The same of an outcome that is not reached any more, since the run has ended so."""
+    if end.status == "cancelled":
+        return judged_body(outcome, "interrupted", "The work was interrupted.")
+    why = end.error or end.code or "the agent has no more turns"
+    return judged_body(outcome, "failed", f"The work ended before the outcome was reached: {why}")
 
 
 def result_body(use_id: str, block: Mapping[str, Any]) -> Json:

@@ -14,6 +14,17 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
 
+    def with_more(self, other: Usage | None) -> Usage:
+        """Of two calls."""
+        if other is None:
+            return self
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
     @property
     def context_tokens(self) -> int:
         """How full the window was: everything read plus everything written."""

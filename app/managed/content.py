@@ -12,7 +12,9 @@ from app.agent.picture_admission import PictureLimit, decode_base64
 from app.agent.tools.image_header import recognise
 from app.conversation.blocks import image_block, is_blank, is_pdf
 from app.conversation.framing import unframed
+from app.conversation.grading import outcome_in
 from app.conversation.queued_message import QueuedMessage
+from app.conversation.system_words import is_system, unmarked
 from app.managed.bodies import SOUND, Body, Text
 
 Json = dict[str, Any]
@@ -160,4 +162,11 @@ def _refusal(place: int, words: str) -> PydanticCustomError:
 
 def contents(message: QueuedMessage) -> list[Json]:
     """Of a message as it was sent: without the server's own words to the model."""
-    return [dict(block) for block in unframed(message.content)]
+    return [unmarked(block) for block in unframed(message.content)]
+
+
+def kind_of(message: QueuedMessage) -> str:
+    """The type of the event that tells of it."""
+    if outcome_in(message.content):
+        return "user.define_outcome"
+    return "system.message" if all(map(is_system, message.content)) else "user.message"

@@ -4,7 +4,6 @@ among the thread's own events, and what a client has to know of it among those o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -19,14 +18,9 @@ from app.conversation.transcript import Message
 from app.door_ids import number_in, thread_id
 from app.managed.called_threads import made_in, thread_named
 from app.managed.decisions import interrupted_answer
-from app.managed.policies import Policies
-from app.managed.rosters import member_of, members_of
-from app.managed.teller import SessionTeller, Tellers, no_errors, nothing
+from app.managed.teller import SessionTeller
 from app.managed.thread_teller import ThreadTeller
-from app.managed.usage import Spent
 from app.runtime.teller import Rows
-from app.store.call_decisions import Decided
-from app.store.store import Store
 from app.store.thread_store import ENDED
 from app.store.told_events import COPY, THREAD_STOPS, Told
 
@@ -225,56 +219,6 @@ class CoordinatorTeller(SessionTeller):
             yield from thread.left_off()
             yield from self._both(thread.status("idle", own))
         yield from super()._idle(why)
-
-
-class EveryTeller(Tellers):
-    """Makes the tellers of runs, also of those whose agents have rosters."""
-
-    def _make(self, session_id: str) -> SessionTeller:
-        store = self._store
-        found = store.managed.get(session_id, owner=None)
-        agent = found.settings["agent"]
-        if not members_of(agent):
-            return super()._make(session_id)
-        ledger = store.journal.ledger(session_id)
-        decided, calls = partial(store.decisions.of, session_id), store.told.open_calls(session_id)
-        asked = {call: event for call, event in calls.items() if thread_named(event)}
-        return CoordinatorTeller(
-            *self._parts(found, {call: event for call, event in calls.items() if call not in asked}),
-            asked=asked,
-            thread_of=partial(_thread_teller, store, agent, decided),
-            quiet=[call.id for call in ledger.values() if call.name in TOOLS],
-        )
-
-
-def _thread_teller(
-    store: Store,
-    agent: Mapping[str, Any],
-    decided: Callable[[Sequence[str]], Mapping[str, Decided]],
-    session_id: str,
-    key_and_name: str,
-    asked: Mapping[str, Told],
-) -> ThreadTeller:
-    """`agent` is the one that has the roster; `decided` finds the decisions of clients, all of which the session
-    has."""
-    found = key_and_name or store.sessions.get(session_id).agent
-    member, last = member_of(agent, found.partition("/")[2]), store.told.last_place(session_id)
-    return ThreadTeller(
-        session_id,
-        member,
-        last,
-        Spent(),
-        lambda: (),
-        decided,
-        asked,
-        Policies(member["tools"]),
-        no_errors,
-        nothing,
-        partial(store.told.find, session_id),
-        "",
-        partial(store.told.open_work, session_id),
-        partial(store.told.last_place, session_id),
-    )
 
 
 def _named(row: Mapping[str, Any], thread: ThreadTeller) -> Json:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.conversation.grading import outcome_block
+from app.conversation.system_words import system_block
+from app.door_ids import new_id
 from app.managed.bodies import SOUND, Body, Text
 from app.managed.content import (
     MAX_BLOCKS,
     MessageBlock,
     Parts,
     ResultBlock,
+    TextBlock,
     as_json,
     checked,
     for_model,
@@ -104,27 +109,99 @@ def _result(event: CustomToolResult | UserToolResult, use: str, resolved: Parts)
     return said
 
 
-_NOT_HERE: Final = {
-    "user.define_outcome": "user.define_outcome: outcomes are not supported here",
-    "system.message": "system.message: not supported here: it is not known of any model that it takes one",
-}
+class SystemMessage(Body):
+    type: Literal["system.message"]
+    content: Annotated[
+        list[TextBlock], Field(min_length=1, max_length=MAX_BLOCKS), AfterValidator(_says_something)
+    ]
+
+    def blocks(self) -> list[Json]:
+        return [system_block(block.text) for block in self.content if block.text.strip()]
 
 
-def _known_here(event: object) -> object:
-    kind = event.get("type") if isinstance(event, dict) else None
-    if isinstance(kind, str) and kind in _NOT_HERE:
-        raise PydanticCustomError("event", "{words}", {"words": _NOT_HERE[kind]})
-    return event
+def _comes_with_text(rubric: object) -> object:
+    if isinstance(rubric, dict) and rubric.get("type") == "file":
+        raise PydanticCustomError(
+            "rubric", "rubrics of the type file are not supported here yet; send the text"
+        )
+    return rubric
 
 
-InitialEvent = Annotated[UserMessage, BeforeValidator(_known_here)]
+def _is_said(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("text", "must have more than white space")
+    return text
+
+
+_Said = Annotated[Text, AfterValidator(_is_said)]
+
+
+class TextRubric(Body):
+    type: Literal["text"]
+    content: Annotated[_Said, Field(max_length=262_144)]
+
+
+class DefineOutcome(Body):
+    type: Literal["user.define_outcome"]
+    description: _Said
+    rubric: Annotated[TextRubric, BeforeValidator(_comes_with_text)]
+    max_iterations: Annotated[int, Field(ge=1, le=20)] | None = None
+    _id: str = PrivateAttr(default_factory=lambda: new_id("outc"))
+
+    def blocks(self) -> list[Json]:
+        return [outcome_block(self._id, self.description, self.rubric.content)]
+
+    def body(self) -> Json:
+        return {
+            "outcome_id": self._id,
+            "description": self.description,
+            "rubric": self.rubric.model_dump(),
+            "max_iterations": self.max_iterations or MAX_ITERATIONS,
+        }
+
+
+def outcomes_in(events: Sequence[Body]) -> int:
+    return sum(isinstance(event, DefineOutcome) for event in events)
+
+
+MAX_ITERATIONS: Final = 3
+"""Evaluations of an outcome that does not say how many there may be."""
+
+
+InitialEvent = Annotated[UserMessage | DefineOutcome, Discriminator("type")]
 Event = Annotated[
-    Annotated[
-        UserMessage | Interrupt | ToolConfirmation | CustomToolResult | UserToolResult, Discriminator("type")
-    ],
-    BeforeValidator(_known_here),
+    UserMessage
+    | SystemMessage
+    | DefineOutcome
+    | Interrupt
+    | ToolConfirmation
+    | CustomToolResult
+    | UserToolResult,
+    Discriminator("type"),
 ]
 
 
 class SendEvents(Body):
     events: Annotated[list[Event], Field(min_length=1, max_length=50)]
+
+    @model_validator(mode="after")
+    def _has_system_message_last(self) -> SendEvents:
+        """Behind what it accompanies, or alone."""
+        places = [place for place, event in enumerate(self.events) if isinstance(event, SystemMessage)]
+        if len(places) > 1:
+            raise PydanticCustomError("system", "events: at most one system.message is allowed in a request")
+        if places and places[0] != len(self.events) - 1:
+            raise PydanticCustomError(
+                "system", "events: a system.message must be the last event of its request"
+            )
+        if (
+            places
+            and places[0]
+            and not isinstance(self.events[-2], UserMessage | CustomToolResult | UserToolResult)
+        ):
+            raise PydanticCustomError(
+                "system",
+                "events: a system.message must follow a user.message, user.tool_result or user.custom_tool_result, "
+                "or stand alone",
+            )
+        return self

@@ -7,23 +7,29 @@ from typing import Any, Final
 
 from flask import Response, request
 
+from app.agent import model_catalogue
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session_thread import SessionThread
+from app.conversation.transcript import Message
 from app.door_ids import new_id, thread_id
 from app.errors import Forbidden, InvalidRequest
 from app.managed.answers import KINDS, Answers
-from app.managed.bodies import read
+from app.managed.bodies import Body, read
+from app.managed.budgets import is_spent
 from app.managed.called_threads import is_alive, made_in, thread_named
 from app.managed.calls import Calls, get, post
 from app.managed.client_results import result_row
 from app.managed.decisions import open_calls, unanswered, with_rows
 from app.managed.event_bodies import (
     CustomToolResult,
+    DefineOutcome,
     Interrupt,
     SendEvents,
+    SystemMessage,
     ToolConfirmation,
     UserMessage,
     UserToolResult,
+    outcomes_in,
 )
 from app.managed.event_stream import FollowedSession, last_call
 from app.managed.files.file_sources import FileSources
@@ -51,6 +57,9 @@ Json = dict[str, Any]
 
 MOST: Final = 1000
 MAX_PREVIEWS: Final = 100
+_ABOUT_CALLS: Final = (ToolConfirmation, CustomToolResult, UserToolResult)
+_BEYOND_BUDGET: Final = (Interrupt, *_ABOUT_CALLS)
+"""Events that a session takes which has reached its budget."""
 
 
 class EventCalls(Calls):
@@ -96,7 +105,7 @@ class EventCalls(Calls):
         """All events are checked before one is stored. A request whose key was used before is answered as it was
         then."""
         body, number = read(SendEvents), number_of(session_id)
-        found, held = self._found(session_id), lease(self._store.work)
+        before_it, held = self._found(session_id), lease(self._store.work)
         if held is not None and not all(
             isinstance(one, CustomToolResult | UserToolResult) for one in body.events
         ):
@@ -112,12 +121,14 @@ class EventCalls(Calls):
         for index, event in enumerate(body.events):
             place = f"events[{index}]"
             match event:
-                case UserMessage():
+                case UserMessage() | SystemMessage() | DefineOutcome():
                     message, row = sent_message(number, event, "steer", place, at=at, by=by, sources=sources)
                     messages.append(message)
                     rows.append(row)
                 case Interrupt(session_thread_id=thread):
                     if thread in (None, thread_id(number)):
+                        if self._has_reached_budget(before_it) and self._store.runs.live_run(number) is None:
+                            continue  # there is nothing to interrupt until the budget is changed
                         interrupted = True
                     elif is_alive(self._store, number, str(thread)):
                         stopped = True
@@ -131,12 +142,27 @@ class EventCalls(Calls):
                     rows.append(self._confirmation(number, event, at, rows))
                 case CustomToolResult() | UserToolResult():
                     resolved = sources.resolved(event.content or (), place)
-                    rows.append(result_row(self._store, found, event, resolved, at, rows))
+                    rows.append(result_row(self._store, before_it, event, resolved, at, rows))
+
+        system = [event for event in body.events if isinstance(event, SystemMessage)]
+        alone = bool(system) and len(body.events) == 1
+        context = [Message("user", message.content, implicit=True) for message in messages if alone]
 
         def check(found: ManagedSession) -> None:
             if found.archived_at is not None:
                 raise InvalidRequest(f"Session {session_id} is archived.")
-            if messages and not interrupted and (pending := self._pending(number, rows)):
+            if self._has_reached_budget(found):
+                self._refuse_beyond_budget(body.events)
+            if system:
+                _refuse_without_system_messages(found)
+            if alone and self._store.runs.live_run(number) is not None:
+                raise InvalidRequest(
+                    "events: a system.message may stand alone only while the session is idle and waits for nothing"
+                )
+            if outcomes := outcomes_in(body.events):
+                self._refuse_second_outcome(number, outcomes)
+            speaks = any(isinstance(event, UserMessage | DefineOutcome) for event in body.events)
+            if speaks and not interrupted and (pending := self._pending(number, rows)):
                 raise InvalidRequest(
                     f"the session waits for an answer to {', '.join(pending)}; answer, or send user.interrupt"
                 )
@@ -144,10 +170,12 @@ class EventCalls(Calls):
         try:
             stored = self._store.managed.send(
                 number,
-                messages,
+                () if alone else messages,
                 rows,
                 check,
                 owner=owner(),
+                stopped_by=by if interrupted else None,
+                context=context,
                 key=lambda events: answered(use, _echo(events)),
                 fence=held.fence if held is not None else lambda _: None,
             )
@@ -158,9 +186,9 @@ class EventCalls(Calls):
             return json_response(before.response)
         if interrupted:
             self._control.interrupt(number, by=by)
-        if stopped or any(not isinstance(event, UserMessage | Interrupt) for event in body.events):
+        if stopped or any(isinstance(event, _ABOUT_CALLS) for event in body.events):
             self._answers.give(number, by=by)
-        if messages and not stored.live:
+        if messages and not alone and not stored.live:
             self._manager.start_queued(number)
         return json_response(_echo(stored.events))
 
@@ -213,11 +241,29 @@ class EventCalls(Calls):
         row_id = new_id("sevt")
         return event_row(session_id, row_id, event.type, said, at=at, number=None, call_id=asked.call_id)
 
+    def _refuse_second_outcome(self, session_id: str, wanted: int) -> None:
+        if wanted > 1 or (aim := self._store.outcomes.active(session_id)) is not None:
+            under_way = "" if wanted > 1 or aim is None else f": {aim.id} is {aim.result}"
+            raise InvalidRequest(
+                f"user.define_outcome: a session works towards one outcome at a time{under_way}"
+            )
+
+    def _has_reached_budget(self, found: ManagedSession) -> bool:
+        budget = found.settings.get("budget")
+        return budget is not None and is_spent(budget, self._store.quotas.spent(found.session.id))
+
+    def _refuse_beyond_budget(self, events: Sequence[Body]) -> None:
+        if not all(isinstance(event, _BEYOND_BUDGET) for event in events):
+            raise InvalidRequest(
+                "the session has reached its budget: until that is raised or removed, it takes only "
+                "user.tool_confirmation, user.tool_result, user.custom_tool_result and user.interrupt"
+            )
+
     def _is_decided(self, session_id: str, asked: Told, call_id: str) -> bool:
         decided = self._store.decisions.of(session_id, [call_id]).get(call_id)
         if decided is not None and decided.confirmation is not None:
             return True
-        call = self._store.journal.ledger(made_in(session_id, asked)).get(call_id)
+        call = self._store.journal.ledger(made_in(session_id, asked), call_id=call_id).get(call_id)
         return call is None or call.state not in ("pending", "awaiting_approval")
 
     def _pending(self, session_id: str, rows: Sequence[Json]) -> Sequence[str]:
@@ -229,6 +275,15 @@ class EventCalls(Calls):
         decided = with_rows(self._store.decisions.of(session_id, [*calls]), rows)
         stops = [*self._store.told.waiting(session_id), *map(told_row, rows)]
         return [*unanswered(calls, decided, run.waiting_for, stops).values()]
+
+
+def _refuse_without_system_messages(found: ManagedSession) -> None:
+    model = found.settings["agent"]["model"]["id"]
+    if not model_catalogue.facts(model.removeprefix("anthropic/")).system_messages:
+        raise InvalidRequest(
+            f"system.message: {model} takes no system messages in the middle of a conversation "
+            "(model_does_not_support_mid_conversation_system)"
+        )
 
 
 def _echo(events: Sequence[Told]) -> Json:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.conversation.queued_message import QueuedMessage, QueueKind
+from app.conversation.system_words import unmarked
 from app.door_ids import event_id
-from app.managed.event_bodies import UserMessage
+from app.managed.content import kind_of
+from app.managed.event_bodies import DefineOutcome, SystemMessage, UserMessage
 from app.managed.files.file_sources import FileSources
 from app.store.store import Store
 from app.store.told_events import event_row
@@ -17,7 +19,12 @@ Json = dict[str, Any]
 
 
 def first_messages(
-    store: Store, session_id: str, given: Sequence[UserMessage], *, by: str, sources: FileSources
+    store: Store,
+    session_id: str,
+    given: Sequence[UserMessage | DefineOutcome],
+    *,
+    by: str,
+    sources: FileSources,
 ) -> tuple[list[QueuedMessage], list[Json]]:
     """Messages that wait for a session's run, and the events by which they were sent."""
     at = store.database.now()
@@ -30,7 +37,7 @@ def first_messages(
 
 def sent_message(
     session_id: str,
-    given: UserMessage,
+    given: UserMessage | SystemMessage | DefineOutcome,
     kind: QueueKind,
     place: str,
     *,
@@ -39,18 +46,30 @@ def sent_message(
     sources: FileSources,
 ) -> tuple[QueuedMessage, Json]:
     """A message that waits, and the event by which it was sent. `place` is where it stands in the request."""
-    shown, told = given.blocks(sources.resolved(given.content, place))
+    match given:
+        case UserMessage():
+            shown, told = given.blocks(sources.resolved(given.content, place))
+        case SystemMessage():
+            shown = given.blocks()
+            told = [unmarked(block) for block in shown]
+        case DefineOutcome():
+            shown, told = given.blocks(), []
     message = QueuedMessage(uuid.uuid4().hex, session_id, kind, tuple(shown), at, by)
-    return message, sent_row(message, told)
+    return message, outcome_row(message, given) if isinstance(given, DefineOutcome) else sent_row(
+        message, told
+    )
 
 
 def sent_row(message: QueuedMessage, told: Sequence[Json]) -> Json:
     """`told`: what clients are told of its content."""
-    return event_row(
-        message.session_id,
-        event_id(message.id),
-        "user.message",
-        {"content": list(told)},
-        at=message.created_at,
-        number=None,
-    )
+    return _row(message, {"content": list(told)})
+
+
+def outcome_row(message: QueuedMessage, given: DefineOutcome) -> Json:
+    """It is accepted at once, and has its time; its place is where a run begins to work towards it."""
+    return {**_row(message, given.body()), "processed_at": message.created_at}
+
+
+def _row(message: QueuedMessage, body: Json) -> Json:
+    event, at = event_id(message.id), message.created_at
+    return event_row(message.session_id, event, kind_of(message), body, at=at, number=None)

@@ -19,10 +19,12 @@ CHANGING: Final = ("bash", "write", "edit")
 @dataclass(frozen=True, slots=True)
 class ServedTools:
     """`unasked` says whether tools that change something may run without a person's word. On a laptop they may, and
-    in a cage; where there are tokens and no cage, if the operator has said so. `caged`: commands run in one."""
+    in a cage; where there are tokens and no cage, if the operator has said so. `caged`: commands run in one.
+    `searches`: the server's key may search the web."""
 
     unasked: bool
     caged: bool
+    searches: bool = True
 
     def check(self, agent: Mapping[str, Any], place: str, *, self_hosted: bool = False) -> None:
         """InvalidRequest, which says what to set. `place` is where the agent's tools stand in the request.
@@ -66,6 +68,10 @@ class ServedTools:
         for place, config in enumerate(tool["configs"]):
             if "url_sources" in config:
                 raise InvalidRequest(f"{where}.configs.{place}.url_sources: it is not supported here")
+            if config["name"] == SEARCH and config["enabled"] and not self.searches:
+                raise InvalidRequest(
+                    f"{where}.configs.{place}: web_search is switched off on this server (BATON_WEB_SEARCH)"
+                )
             if config["name"] == SEARCH and policies.evaluate(SEARCH)[0] == "ask":
                 raise InvalidRequest(
                     f"{where}.configs.{place}.permission_policy: the model's API runs web_search and asks nobody: "

@@ -16,7 +16,8 @@ from app.managed.agent_bodies import (
 )
 from app.managed.agent_definition import check, model_json, skill_json, tool_json
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch
-from app.managed.event_bodies import InitialEvent
+from app.managed.budgets import BudgetLimit
+from app.managed.event_bodies import InitialEvent, outcomes_in
 from app.managed.files.resource_bodies import GivenResources
 
 Json = dict[str, Any]
@@ -57,7 +58,7 @@ class CreateSession(Body):
     initial_events: Annotated[list[InitialEvent], Field(max_length=50)] = Field(default_factory=list)
     resources: GivenResources = Field(default_factory=list)
     vault_ids: Annotated[list[Id], Field(max_length=MAX_VAULTS)] = Field(default_factory=list)
-    budget: Json | None = None
+    budget: BudgetLimit | None = None
 
 
 class AgentUpdate(Body):
@@ -69,14 +70,13 @@ class UpdateSession(Body):
     title: Title | None = None
     metadata: MetadataPatch = Field(default_factory=dict)
     agent: AgentUpdate | None = None
-    budget: Json | None = None
+    budget: BudgetLimit | None = None
     vault_ids: list[Id] | None = None
 
 
-def refuse_unsupported(body: CreateSession | UpdateSession) -> None:
-    """InvalidRequest for what would be stored without effect."""
-    if body.budget is not None:
-        raise InvalidRequest("budget: budgets of sessions are not supported at this door yet")
+def refuse_second_outcome(body: CreateSession) -> None:
+    if outcomes_in(body.initial_events) > 1:
+        raise InvalidRequest("initial_events: at most one user.define_outcome is allowed")
 
 
 def overridden(agent: Json, given: AgentReference | AgentWithOverrides) -> Json:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.conversation.outcome import Outcome
 from app.conversation.session_thread import SessionThread
 from app.door_ids import thread_id
 from app.managed.decisions import RESOLVED
 from app.managed.files.resource_json import resource_json
 from app.managed.memory.attached_stores import memory_resources
+from app.managed.outcomes import outcome_json
 from app.managed.rosters import member_of, thread_agent
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
@@ -29,7 +31,9 @@ def session_agent(stored: Defined, definition: Json | None = None) -> Json:
     return {"id": stored.id, "type": "agent", "version": stored.version, **kept}
 
 
-def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> Json:
+def session_json(
+    found: ManagedSession, resources: Sequence[Resource] = (), outcomes: Sequence[Outcome] = ()
+) -> Json:
     spent, ended = spent_of(found), found.archived_at
     return {
         "id": key_of(found.session.id),
@@ -41,8 +45,8 @@ def session_json(found: ManagedSession, resources: Sequence[Resource] = ()) -> J
         "metadata": found.settings["metadata"],
         "resources": [*map(resource_json, resources), *memory_resources(found.settings)],
         "vault_ids": found.settings.get("vault_ids", []),
-        "budget": None,
-        "outcome_evaluations": [],
+        "budget": found.settings.get("budget"),
+        "outcome_evaluations": [outcome_json(one) for one in outcomes],
         "usage": spent.json(),
         "stats": {
             "active_seconds": round(spent.active_seconds, 3),
@@ -112,7 +116,9 @@ def status_of_thread(found: ManagedSession, thread: SessionThread) -> str:
 def status_of(found: ManagedSession) -> str:
     if found.archived_at is not None:
         return "terminated"
-    return "running" if found.at_work else "idle"
+    if found.at_work:
+        return "rescheduling" if found.is_rescheduled else "running"
+    return "idle"
 
 
 def event_json(event: Told) -> Json:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 from flask import Response
@@ -15,7 +14,10 @@ from app.conversation.session import Session
 from app.door_ids import new_id
 from app.errors import InvalidRequest, NotFound
 from app.managed.bodies import patched, read
+from app.managed.budgets import cap as cap_of
+from app.managed.budgets import changed_budget, first_budget
 from app.managed.calls import Calls, delete, get, post
+from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
 from app.managed.every_agent import EveryAgent
 from app.managed.files.file_sources import FileSources
@@ -24,6 +26,7 @@ from app.managed.given_ids import checked, number_of
 from app.managed.memory.attached_stores import attached
 from app.managed.memory.memory_bodies import Attached
 from app.managed.paging import SessionPages
+from app.managed.resuming import Resuming
 from app.managed.rosters import members_of, resolved_roster
 from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
@@ -33,17 +36,15 @@ from app.managed.session_bodies import (
     CreateSession,
     UpdateSession,
     overridden,
+    refuse_second_outcome,
     refuse_unserved,
-    refuse_unsupported,
     with_tools,
 )
 from app.managed.session_json import session_agent, session_json
 from app.managed.skills.session_skills import skill_settings, skills_of_all
 from app.managed.teams import AGENT, key_of
 from app.managed.vaults.session_vaults import usable_vaults
-from app.roots import Roots
 from app.runtime.manager import RuntimeManager
-from app.runtime.own_directories import own_directory, remove
 from app.runtime.run_control import RunControl
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
@@ -65,23 +66,25 @@ class SessionCalls(Calls):
         store: Store,
         control: RunControl,
         manager: RuntimeManager,
-        roots: Roots,
+        directories: Directories,
         served: ServedTools,
         mounts: Mounts,
         agents: EveryAgent,
+        resuming: Resuming,
     ) -> None:
         self._agents = agents
         self._store = store
         self._control = control
         self._manager = manager
-        self._roots = roots
+        self._directories = directories
         self._served = served
         self._mounts = mounts
+        self._resuming = resuming
 
     @post("")
     def create(self) -> Response:
         body = read(CreateSession)
-        refuse_unsupported(body)
+        refuse_second_outcome(body)
         agent = self._agent(body.agent)
         environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
         if environment.archived_at is not None:
@@ -112,6 +115,7 @@ class SessionCalls(Calls):
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         stores = [one for one in body.resources if isinstance(one, Attached)]
         memory_stores = attached(self._store.memory_stores, stores, owner=owner())
+        budget = first_budget(body.budget, agent)
         session_id = str(uuid.uuid4())
         files = [one for one in body.resources if not isinstance(one, Attached)]
         if files and self_hosted:
@@ -124,17 +128,22 @@ class SessionCalls(Calls):
             "skills": skill_settings(skills),
             "agent_file": None if file is None else file.key,
             "memory_stores": memory_stores,
+            "budget": budget,
         }
         sources = FileSources(self._store.files, owner=owner())
         messages, events = first_messages(
             self._store, session_id, body.initial_events, by=requester(), sources=sources
         )
+        directories = self._directories
         session = Session(
             id=session_id,
             title=body.title or "",
             owner=own_name(),
-            working_dir="" if self_hosted else str(self._made_directory(session_id)),
+            working_dir=""
+            if self_hosted
+            else str(directories.make(session_id, agent["id"], owner=own_name())),
             handed_to=f"{key_of(session_id)}/{AGENT}",
+            budget=self._cap(budget),
         )
         session = replace(session, choices=replace(session.choices, without_title=True))
         made = self._store.managed.create(
@@ -157,8 +166,7 @@ class SessionCalls(Calls):
     def page(self) -> Response:
         pages = SessionPages.of_request()
         rows = self._store.managed.page(pages.wanted, owner=owner())
-        resources = self._store.resources.of([one.session.id for one in rows])
-        return json_response(pages.answer(rows, lambda one: session_json(one, resources[one.session.id])))
+        return json_response(pages.answer(rows, self._json_of([one.session.id for one in rows])))
 
     @get("/<session_id>", workers=[OF_ITEM])
     def retrieve(self, session_id: str) -> Response:
@@ -169,7 +177,6 @@ class SessionCalls(Calls):
         body = read(UpdateSession)
         if body.given("vault_ids"):
             raise InvalidRequest("vault_ids: the vaults of a session can't be changed")
-        refuse_unsupported(body)
 
         def change(before: ManagedSession) -> ManagedSession:
             if before.archived_at is not None:
@@ -186,10 +193,21 @@ class SessionCalls(Calls):
                 self._served.check(settings["agent"], "agent.tools", self_hosted=is_self_hosted(settings))
                 networking = settings.get("networking", UNRESTRICTED)
                 self._served.check_servers(settings["agent"], networking, "agent.tools")
+            cap = before.session.budget
+            if body.given("budget"):
+                own, spent = settings.get("budget"), self._store.quotas.spent(before.session.id)
+                settings["budget"] = changed_budget(own, body.budget, spent)
+                if cap == self._cap(own):  # else an operator has set another one
+                    cap = self._cap(settings["budget"])
             title = (body.title or "") if body.given("title") else before.session.title
-            return replace(before, settings=settings, session=replace(before.session, title=title))
+            return replace(
+                before, settings=settings, session=replace(before.session, title=title, budget=cap)
+            )
 
         found = self._store.managed.change(number_of(session_id), change, self._told_of_change, owner=owner())
+        if body.given("budget"):
+            self._resuming.resume(found.session.id)
+            found = self.found(session_id)
         return self._shown(found)
 
     @post("/<session_id>/archive")
@@ -198,10 +216,9 @@ class SessionCalls(Calls):
             f'Session {session_id} cannot be archived while its status is "running". '
             "Only pending or idle sessions may be archived."
         )
-        found = self._store.managed.archive(number_of(session_id), owner=owner(), refusal=refusal)
-        self._control.interrupt(
-            found.session.id, by=requester()
-        )  # what waits for an answer gets none any more
+        by = requester()
+        found = self._store.managed.archive(number_of(session_id), by=by, owner=owner(), refusal=refusal)
+        self._control.interrupt(found.session.id, by=by)  # what waits for an answer gets none any more
         return self._shown(found)
 
     @delete("/<session_id>")
@@ -213,17 +230,22 @@ class SessionCalls(Calls):
                 "complete."
             )
         self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
-        ground = self._roots.of(found.session.owner)
-        if (directory := own_directory(found.session.id, found.session.working_dir, ground)) is not None:
-            remove(directory)
+        self._directories.remove(found.session)
         return json_response({"id": session_id, "type": "session_deleted"})
+
+    def _cap(self, budget: Json | None) -> float | None:
+        return cap_of(budget, self._store.quotas.limits.session_budget)
 
     def found(self, session_id: str) -> ManagedSession:
         return self._store.managed.get(number_of(session_id), owner=owner())
 
     def _shown(self, found: ManagedSession) -> Response:
-        number = found.session.id
-        return json_response(session_json(found, self._store.resources.of([number])[number]))
+        return json_response(self._json_of([found.session.id])(found))
+
+    def _json_of(self, session_ids: Sequence[str]) -> Callable[[ManagedSession], Json]:
+        """Makes the answers about these sessions."""
+        resources, outcomes = self._store.resources.of(session_ids), self._store.outcomes.of(session_ids)
+        return lambda one: session_json(one, resources[one.session.id], outcomes.get(one.session.id, ()))
 
     def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
         """The agent that is frozen into the session. NotFound, InvalidRequest."""
@@ -243,17 +265,6 @@ class SessionCalls(Calls):
             refuse_unserved(one)
         return agent
 
-    def _made_directory(self, session_id: str) -> Path:
-        """The directory of the session's own, which is its environment. InvalidRequest if there is no place for it."""
-        roots = self._roots.of(own_name()).roots
-        if not roots:
-            raise InvalidRequest(
-                "environment_id: this server has no directory where environments can be made"
-            )
-        directory = roots[0] / "environments" / key_of(session_id)
-        directory.mkdir(parents=True, mode=0o700)
-        return directory
-
     def _told_of_change(self, before: ManagedSession, after: ManagedSession) -> Sequence[Json]:
         body: Json = {}
         if after.session.title != before.session.title:
@@ -262,6 +273,8 @@ class SessionCalls(Calls):
             body["metadata"] = after.settings["metadata"]
         if after.settings["agent"] != before.settings["agent"]:
             body["agent"] = after.settings["agent"]
+        if after.settings.get("budget") != before.settings.get("budget"):
+            body["budget"] = after.settings["budget"]
         session_id = after.session.id
         row = event_row(
             session_id,

@@ -36,10 +36,19 @@ class EveryTeam:
     """Any thread may call it. A session's id is the key of its team: the agent was frozen into it, unless it is that
     of an agent file, which is read as it is now."""
 
-    def __init__(self, files: Teams, sessions: ManagedSessions, *, private_servers: bool = False) -> None:
-        """`private_servers`: MCP servers may be at addresses that are not public."""
+    def __init__(
+        self,
+        files: Teams,
+        sessions: ManagedSessions,
+        *,
+        private_servers: bool = False,
+        searches: bool = True,
+    ) -> None:
+        """`private_servers`: MCP servers may be at addresses that are not public. `searches`: agents are offered
+        `web_search`."""
         self._private_servers = private_servers
         self._files = files
+        self._searches = searches
         self._sessions = sessions
         self._made: dict[str, tuple[float, Team]] = {}  # by key, with the time of the settings
 
@@ -66,6 +75,7 @@ class EveryTeam:
                 private_servers=self._private_servers,
                 notes=[file_notes(settings), skill_notes(settings, agent), memory_notes(settings)],
                 self_hosted=is_self_hosted(settings),
+                searches=self._searches,
             )
 
         team = with_members(make(settings["agent"]), settings["agent"], make)
@@ -89,16 +99,17 @@ def team_of(
     private_servers: bool = False,
     notes: Sequence[str] = (),
     self_hosted: bool = False,
+    searches: bool = True,
 ) -> Team:
     """Of an agent as it is stored. Its words are its own: nothing in them stands for a variable. `networking` is the
     kind that the session's environment has; `notes` tell the model what the session has, and stand behind its words;
-    `self_hosted`: workers run the tools for files and commands."""
+    `self_hosted`: workers run the tools for files and commands; without `searches` it is not offered `web_search`."""
     policies = Policies(agent["tools"], self_hosted=self_hosted)
     model: Json = {"provider": "anthropic", "model": agent["model"]["id"]}
     if effort := agent["model"]["effort"]:
         model["thinking_budget"] = effort["type"]
     asked = policies.asked()
-    offered = [name for name in policies.enabled() if name != SEARCH or name not in asked]
+    offered = [name for name in policies.enabled() if name != SEARCH or (searches and name not in asked)]
     workers = policies.of_workers()
     own_tools = [name for name in offered if name not in workers]
     toolset = {"type": "agent_toolset", "tools": own_tools, "network": networking == UNRESTRICTED}

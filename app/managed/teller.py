@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from app.agent.loop_steps import (
@@ -19,24 +18,27 @@ from app.agent.loop_steps import (
     Condensed,
     ModelAsked,
     ModelRetried,
+    OutcomeEvaluation,
     PicturesLeftOut,
     ServerLeftOut,
     Step,
     TurnAdded,
 )
 from app.conversation.blocks import Block, is_served_result, is_thinking
+from app.conversation.grading import outcome_in
 from app.conversation.managed_events import (
+    answered_body,
     client_result_body,
     ending_body,
     error_body,
     idle_body,
-    is_self_hosted,
     retrying_body,
     served_result_body,
     server_error_body,
     tells_error,
     unanswered_body,
 )
+from app.conversation.outcome import Outcome
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
@@ -45,22 +47,19 @@ from app.door_ids import (
     call_event_id,
     event_id,
     new_id,
-    number_in,
     result_event_id,
     thinking_event_id,
     thread_id,
 )
-from app.managed.content import contents
+from app.managed.budgets import REACHED, has_stopped
+from app.managed.content import contents, kind_of
 from app.managed.decisions import OpenCall, answer_of, unanswered
-from app.managed.files.session_files import SessionFiles
+from app.managed.outcomes import OutcomeTelling
 from app.managed.policies import Policies
-from app.managed.skills.session_skills import SessionSkills
 from app.managed.told_calls import ToldCalls
-from app.managed.usage import Spent, spent_of
+from app.managed.usage import Spent
 from app.runtime.teller import Rows
 from app.store.call_decisions import Decided
-from app.store.managed_sessions import ManagedSession
-from app.store.store import Store
 from app.store.told_events import STEP, LastPlace, OpenWork, Told, event_row, needed_work
 
 Json = dict[str, Any]
@@ -85,14 +84,21 @@ class SessionTeller:
         workers_of: str,
         open_work: Callable[[], OpenWork],
         last_place: Callable[[], LastPlace],
+        budget: Callable[[], Json | None] = lambda: None,
+        outcome: Callable[[], Outcome | None] = lambda: None,
     ) -> None:
         """`agent` is the one that was frozen into the session; `spent` what its earlier runs have used; `look` finds
         the events that clients have sent and that no run has come to, but for messages; `decided` the decisions of
         clients on calls; `asked` are the calls that the session is idle for, with the event of each; `prepare` makes
         the session's directory ready, and returns errors; `outputs` makes files of what it has written; `find` finds
-        an event by its id; `workers_of` is its self-hosted environment. `open_work` and
-        `last_place` say what is stored of it now."""
+        an event by its id; `workers_of` is its self-hosted environment. `open_work` and `last_place` say what is stored
+        of it now; `budget` finds what the session may cost now, and `outcome` what its agent is to work towards."""
+        self._find_outcome = outcome
+        self._defined = outcome()  # as it was when the run last looked for messages
+        aim = self._defined
+        self._outcomes = OutcomeTelling(None if aim is None or aim.result == "pending" else aim)
         self._prepare, self._outputs = prepare, outputs
+        self._budget = budget
         self._look = look
         self._decided = decided
         self._session_id = session_id
@@ -107,6 +113,7 @@ class SessionTeller:
         self._asked = {call: OpenCall.of(event, self._policies) for call, event in asked.items()}
         self._open_work, self._last_place = open_work, last_place
         self._is_prepared = False
+        self._is_rescheduled = False  # a request has failed, and is made again soon
         self._fetches: set[str] = set()  # calls of web_fetch
         self._calls = ToldCalls(self._policies, asked, find)
         self._request, self._is_idle = open_work()
@@ -119,12 +126,12 @@ class SessionTeller:
         rows = [*self._came_to(self._look())]
         if self._is_idle:
             self._is_idle, self._working_since = False, time.monotonic()
-            rows.append(self._row("session.status_running", {}))
-            rows.append(self._row("session.thread_status_running", self._thread))
+            rows += self._running()
         return [*rows, *(self._row("session.error", {"error": error}) for error in errors)]
 
     def waiting(self) -> Rows:
         """An interrupt waits for the end of the turn, which it brings."""
+        self._defined = self._find_outcome()
         return [*self._came_to([event for event in self._look() if event.type != "user.interrupt"])]
 
     def of(self, step: Step) -> Rows:
@@ -132,7 +139,12 @@ class SessionTeller:
             case ModelAsked(session_id) if session_id == self._session_id:
                 return [*self._asking()]
             case ModelRetried(session_id, words, status) if session_id == self._session_id:
-                return [self._row("session.error", retrying_body(words, status))]
+                self._is_rescheduled = True
+                return [
+                    self._row("session.error", retrying_body(words, status)),
+                    self._row("session.status_rescheduled", {}),
+                    self._row("session.thread_status_rescheduled", self._thread),
+                ]
             case ServerLeftOut(session_id) if session_id == self._session_id:
                 body = server_error_body(step.server, step.words, is_unauthorized=step.is_unauthorized)
                 return [self._row("session.error", body)]
@@ -145,24 +157,42 @@ class SessionTeller:
                 if open_calls := self._unanswered(question):
                     self._outputs()
                     return [*self._needing(open_calls)]
+            case OutcomeEvaluation(session_id) if session_id == self._session_id:
+                kind, body, event = self._outcomes.of(step)
+                self._spent = self._spent.with_cost(step.cost)
+                return [self._row(kind, body, event=event)]
             case Condensed(session_id) | PicturesLeftOut(session_id) if session_id == self._session_id:
                 return [self._row("agent.thread_context_compacted", {})]
         return ()
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:
         return [
-            self._row("user.message", {"content": contents(message)}, event=event_id(message.id))
+            self._row(kind_of(message), self._said(message), event=event_id(message.id))
             for message in messages
         ]
 
     def is_interrupted(self, session_id: str) -> bool:  # noqa: ARG002 - it has no threads
         return False
 
+    def outcome(self) -> Outcome | None:
+        return self._outcomes.aim
+
+    def _said(self, message: QueuedMessage) -> Json:
+        if not (outcome_id := outcome_in(message.content)):
+            return {"content": contents(message)}
+        if self._defined is not None:
+            self._outcomes.begin(self._defined)
+        return {"outcome_id": outcome_id}  # the event is there already, and gets its place
+
     def ended(self, outcome: RunOutcome) -> Rows:
         self._outputs()
         sent = self._look()
         self._recall()
-        rows = [*self._unanswered_request(), *self._came_to(sent)]
+        rows = [*self._unanswered_request()]
+        if has_stopped(self._budget(), outcome):
+            return [*rows, *self._came_to(sent), *self._idle(idle_body(REACHED))]
+        rows += [self._row(kind, body, event=event) for kind, body, event in self._outcomes.ended(outcome)]
+        rows += self._came_to(sent)
         if tells_error(outcome):
             rows.append(self._row("session.error", error_body(outcome)))
         return [*rows, *self._idle(ending_body(outcome))]
@@ -230,20 +260,18 @@ class SessionTeller:
         usage = message.usage
         if usage is not None:
             self._spent = self._spent.with_call(usage, message.cost)
-        body: Json = {
-            "model_request_start_id": self._request,
-            "model_usage": {
-                "input_tokens": usage.input_tokens if usage else 0,
-                "output_tokens": usage.output_tokens if usage else 0,
-                "cache_read_input_tokens": usage.cache_read_tokens if usage else 0,
-                "cache_creation_input_tokens": usage.cache_write_tokens if usage else 0,
-            },
-            "is_error": bool(message.partial),
-        }
+        body = answered_body(self._request, usage, is_error=bool(message.partial))
         self._request = ""
         yield self._row("span.model_request_end", body)
 
+    def _running(self) -> Iterator[Json]:
+        yield self._row("session.status_running", {})
+        yield self._row("session.thread_status_running", self._thread)
+
     def _asking(self) -> Iterator[Json]:
+        if self._is_rescheduled:
+            self._is_rescheduled = False
+            yield from self._running()
         if not self._request:
             self._request = new_id("sevt")
             yield self._row("span.model_request_start", {}, event=self._request)
@@ -294,7 +322,9 @@ class SessionTeller:
         self._spent = self._spent.with_seconds(now - self._working_since)
         self._working_since = now
         yield self._row("session.thread_status_idle", {**self._thread, **why})
-        yield self._row("session.usage", {"usage": self._spent.json()})
+        budget = self._budget()
+        usage: Json = {"usage": self._spent.json()}
+        yield self._row("session.usage", usage if budget is None else {**usage, "budget": budget})
         yield self._row("session.status_idle", why)
 
     def _recall(self) -> None:
@@ -314,60 +344,3 @@ class SessionTeller:
         self._number += 1
         self._at = max(self._ahead + time.monotonic(), self._at + STEP)
         return self._number, self._at
-
-
-class Tellers:
-    """Makes the tellers of runs."""
-
-    def __init__(self, store: Store, files: SessionFiles, skills: SessionSkills) -> None:
-        self._store = store
-        self._files = files
-        self._skills = skills
-
-    def of(self, key: str) -> Callable[[], SessionTeller] | None:
-        """What makes a run's teller, by the key of its team; None for the team of an agent file."""
-        number = number_in("sesn", key)
-        return None if number is None else partial(self._make, str(number))
-
-    def _make(self, session_id: str) -> SessionTeller:
-        """Once for each run, and again where another process goes on with it."""
-        store = self._store
-        found = store.managed.get(session_id, owner=None)
-        return SessionTeller(*self._parts(found, store.told.open_calls(session_id)))
-
-    def _parts(self, found: ManagedSession, asked: Mapping[str, Told]) -> tuple[Any, ...]:
-        """What a session's teller is made of; `asked` are the calls that its primary thread is idle for."""
-        store, session_id = self._store, found.session.id
-        prepare, outputs = no_errors, nothing
-        if found.session.working_dir:  # else workers have its directory
-            prepare = partial(self._prepared, found)
-            outputs = partial(self._files.capture, found.session)
-        return (
-            session_id,
-            found.settings["agent"],
-            store.told.last_place(session_id),
-            spent_of(found),
-            partial(store.told.waiting, session_id),
-            partial(store.decisions.of, session_id),
-            asked,
-            Policies.of_session(found.settings),
-            prepare,
-            outputs,
-            partial(store.told.find, session_id),
-            found.environment_id if is_self_hosted(found.settings) else "",
-            partial(store.told.open_work, session_id),
-            partial(store.told.last_place, session_id),
-        )
-
-    def _prepared(self, found: ManagedSession) -> Sequence[Json]:
-        """Makes the session's directory ready. Clients are told of these errors. StoreUnavailable."""
-        self._skills.prepare(found.session, found.settings)
-        return self._files.prepare(found.session)
-
-
-def no_errors() -> Sequence[Json]:
-    return ()
-
-
-def nothing() -> None:
-    pass

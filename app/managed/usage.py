@@ -46,6 +46,10 @@ class Spent:
             cost=max(0.0, self.cost - cost),
         )
 
+    def with_cost(self, cost: float) -> Self:
+        """Of a request that is not the agent's own."""
+        return replace(self, cost=self.cost + cost)
+
     def with_web(self, *, searches: int = 0, fetches: int = 0) -> Self:
         return replace(self, searches=self.searches + searches, fetches=self.fetches + fetches)
 

@@ -202,6 +202,7 @@ class AgentPlanner:
             check_budget=partial(self._check_budget, live, root),
             check_price=partial(live.patience.around(self._pricing.check), root),
             answers=self._answers,
+            find_outcome=lambda _session: None if live.teller is None else live.teller.outcome(),
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
             as_chosen=partial(asked, team),

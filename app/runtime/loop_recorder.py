@@ -23,6 +23,7 @@ from app.agent.loop_steps import (
     ModelAsked,
     ModelRetried,
     Notice,
+    OutcomeEvaluation,
     PicturesLeftOut,
     PromptFrozen,
     SafePoint,
@@ -199,6 +200,11 @@ class Recorder:
                 journal.change_agent(baton, session_id, agent)
             case ChildAdded(session, messages):
                 journal.add_child(baton, session, messages)
+            case OutcomeEvaluation(session_id, messages=[*messages]):
+                if messages:
+                    journal.add_messages(baton, session_id, messages)
+                else:
+                    journal.tell(baton)
 
     def _end_call(
         self, baton: Baton, session_id: str, message: Message, state: CallState, states: Mapping[str, Any]

@@ -36,8 +36,19 @@ def own_directory(session_id: str, working_dir: str, ground: Ground) -> Path | N
     return directory if ground.allows(directory.resolve()) else None
 
 
-def remove(directory: Path) -> None:
+def mark_beside(directory: Path, agent_id: str) -> Path:
+    """The empty file that names, beside a session's directory, the session and its agent."""
+    return directory.parent / f".{directory.name}.{agent_id}"
+
+
+def remove(directory: Path) -> bool:
+    """With its mark. Says whether it is gone now."""
     shutil.rmtree(directory, ignore_errors=True)
+    if directory.exists():
+        return False
+    for mark in directory.parent.glob(f".{directory.name}.agent_*"):
+        mark.unlink(missing_ok=True)
+    return True
 
 
 def files_in(directory: Path) -> Iterator[OwnFile]:

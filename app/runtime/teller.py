@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.agent.loop_steps import Step
+from app.conversation.outcome import Outcome
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
@@ -32,6 +33,10 @@ class Teller(Protocol):
 
     def answer(self, question: Question) -> Answer | None:
         """The answer to a question that is stored now, if somebody has given it before."""
+        ...
+
+    def outcome(self) -> Outcome | None:
+        """What the session's agent works towards."""
         ...
 
     def came(self, messages: Sequence[QueuedMessage]) -> Rows:

@@ -84,6 +84,7 @@ BELONGINGS: Final[Sequence[Belonging]] = (
     _of_session(tables.tool_calls),
     _of_session(tables.tool_states),
     _of_session(tables.told_events),
+    _of_session(tables.outcomes),
     _owned(tables.idempotency_keys),
     _owned(tables.spending),
     _owned(tables.request_allowances),

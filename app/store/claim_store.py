@@ -22,6 +22,7 @@ from app.store.fence import Fence
 from app.store.full_sessions import FullSessions
 from app.store.held_conversation import HeldConversation
 from app.store.idempotency import free_key, use_key
+from app.store.managed_rows import refuse_archived
 from app.store.message_dedup import without_known
 from app.store.plain_claim import begin_plainly
 from app.store.prepared_statements import Prepared
@@ -106,6 +107,8 @@ class ClaimStore:
                     starts_thinking, policy = holders[row.handed_to]
                 if request.expected_position is not None:
                     _expect(connection, session_id, request.expected_position, request.replacing)
+                if not request.messages:
+                    refuse_archived(connection, session_id)
                 check_budget(connection, row, self._limits)
                 self._full.check(connection, session_id)
                 check_runs(connection, row, self._limits)

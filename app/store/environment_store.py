@@ -14,7 +14,7 @@ from app.store.key_pages import Window, within
 from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
-from app.store.tables import environments, managed_sessions
+from app.store.tables import environments, managed_sessions, sessions
 
 
 class EnvironmentStore:
@@ -68,6 +68,12 @@ class EnvironmentStore:
                 _refuse_used(connection, environment_id)
             connection.execute(delete(environments).where(environments.c.id == environment_id))
             announce(connection, "environment.deleted", environment_id)
+
+    def is_used(self, directory: str) -> bool:
+        """Does a session work in this directory?"""
+        query = select(sessions.c.id).where(sessions.c.working_dir == directory).limit(1)
+        with self._database.reading() as connection:
+            return connection.execute(query).first() is not None
 
 
 def _refuse_used(connection: Connection, environment_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import Any, Final
 
@@ -21,9 +22,11 @@ from sqlalchemy import (
 from app.conversation.forking import before_message, before_user_message, fork_title, through_message
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
+from app.door_ids import id_of
 from app.errors import InvalidTranscript, SessionBusy
 from app.store.audit_notes import note
 from app.store.engine import Database
+from app.store.managed_rows import copy_managed, is_managed
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of, session_of
 from app.store.run_rows import live_run_row
@@ -115,7 +118,13 @@ class ForkStore:
                 compactions=_told_by(connection, parent_id, len(kept)),
                 **{"handed_to": holder_of(connection, parent_id, parent.handed_to, rows, kept), **changes},
             )
+            managed = is_managed(connection, parent_id)
+            if managed:  # its agent was frozen into the parent, and is frozen into the copy
+                agent = fork.handed_to.rpartition("/")[2]
+                fork = replace(fork, handed_to=f"{id_of('sesn', uuid.UUID(new_id))}/{agent}")
             add_session(connection, fork)
+            if managed:
+                copy_managed(connection, parent_id, new_id, made_at=created_at)
             append_messages(connection, new_id, [replace(row, id="") for row in kept], None)
             ids = {"parent": parent_id, "fork": new_id}
             _COPY_PROMPTS.run(connection, ids)

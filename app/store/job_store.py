@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.store.clock import now
@@ -23,6 +23,14 @@ _TAKE: Final = Prepared(
     .values(due_at=now() + bindparam("period"))
 )
 _FIRST: Final = Prepared(insert(scheduled_jobs).values(due_at=now() + bindparam("period")), columns=["name"])
+
+
+def want(connection: Connection, name: str) -> None:
+    """Has a job done from now on."""
+    if not connection.execute(
+        update(scheduled_jobs).where(scheduled_jobs.c.name == name).values(due_at=now())
+    ).rowcount:
+        connection.execute(insert(scheduled_jobs).values(name=name, due_at=now()))
 
 
 class JobStore:
@@ -51,6 +59,19 @@ class JobStore:
         with self._database.glance() as connection:
             row = _DUE_AT.first(connection, {"job": name})
         return row is None or bool(row.due)
+
+    def due(self, start: str) -> list[str]:
+        """The jobs whose names begin so, and that may be done now."""
+        query = select(scheduled_jobs.c.name).where(
+            scheduled_jobs.c.name.startswith(start, autoescape=True), scheduled_jobs.c.due_at <= now()
+        )
+        with self._database.glance() as connection:
+            return list(connection.execute(query).scalars())
+
+    def forget(self, name: str) -> None:
+        """The job is done for good."""
+        with self._database.writing() as connection:
+            connection.execute(delete(scheduled_jobs).where(scheduled_jobs.c.name == name))
 
     def prune(self) -> int:
         """Drops jobs that are not done any more. Returns how many."""

@@ -7,29 +7,35 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, exists, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, exists, false, func, insert, select, tuple_, update
 
 from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
+from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.engine import Database
+from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
+from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
+from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, locked_run
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.outbox import announce_session
 from app.store.prepared_statements import Prepared, Values
-from app.store.queue_store import add_waiting
+from app.store.queue_store import add_waiting, drop_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.resource_store import NewResource, add_resources
 from app.store.row_mapping import dump, load_optional, session_of
+from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
-from app.store.session_rows import add_session, find_session
+from app.store.session_rows import add_session, append_messages, find_session
 from app.store.skill_store import keep_skills
 from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
-from app.store.told_events import Told, place, stored, tell, told_row
+from app.store.told_ends import tell_given_up
+from app.store.told_events import QUEUED, Told, place, stored, tell, told_row
 from app.store.work_rows import stop_with_session
 
 Json = dict[str, Any]
@@ -44,9 +50,9 @@ _SETTINGS = Prepared(
 @dataclass(frozen=True, slots=True)
 class ManagedSession:
     """`settings` has the agent that was frozen into the session, its metadata, resources, vaults and budget. `at_work`:
-    a run works on it, and waits for nobody. `usage` is the body of its newest `session.usage`; `cost` is what its model
-    calls have cost, those of its threads included, in dollars. Times are seconds since the epoch, by the database's
-    clock; `read_at` is when this was so."""
+    a run works on it, and waits for nobody; `is_rescheduled`: to ask its model again. `usage` is the body of its newest
+    `session.usage`; `cost` is what its model calls have cost, those of its threads included, in dollars. Times are
+    seconds since the epoch, by the database's clock; `read_at` is when this was so."""
 
     session: Session
     settings: Json
@@ -57,6 +63,7 @@ class ManagedSession:
     at_work: bool
     usage: Json | None = field(compare=False)
     cost: float = field(compare=False)
+    is_rescheduled: bool = field(compare=False)
     read_at: float = field(compare=False)
 
 
@@ -79,9 +86,10 @@ class Filter:
 class ManagedSessions:
     """`owner` narrows a call to one token's sessions; None means that the caller may see them all."""
 
-    def __init__(self, database: Database, count_addition: Callable[[], None]) -> None:
+    def __init__(self, database: Database, fence: Fence, count_addition: Callable[[], None]) -> None:
         """`count_addition` is called when messages wait in a queue."""
         self._database = database
+        self._fence = fence
         self._count_addition = count_addition
 
     def create(
@@ -174,8 +182,8 @@ class ManagedSessions:
         *,
         owner: str | None,
     ) -> ManagedSession:
-        """Stores a changed title and settings, with the events that tell of it: rows without a number while a run is at
-        work, which will come to them."""
+        """Stores a changed title, budget and settings, with the events that tell of it: rows without a number while a
+        run is at work, which will come to them."""
         with self._database.writing() as connection:
             find_session(connection, session_id, lock=True)
             before = _find(connection, session_id, owner)
@@ -186,9 +194,10 @@ class ManagedSessions:
             connection.execute(
                 update(managed_sessions).where(managed_sessions.c.session_id == session_id).values(values)
             )
-            connection.execute(
-                update(sessions).where(sessions.c.id == session_id).values(title=after.session.title)
-            )
+            own = update(sessions).where(sessions.c.id == session_id)
+            connection.execute(own.values(title=after.session.title, budget=after.session.budget))
+            if after.settings.get("budget") != before.settings.get("budget"):
+                want(connection, f"{RESUME}{session_id}")
             rows = list(tell_of(before, after))
             if live_run_row(connection, session_id) is None:
                 place(connection, session_id, rows)
@@ -198,13 +207,19 @@ class ManagedSessions:
         self._count_addition()
         return changed
 
-    def archive(self, session_id: str, *, owner: str | None, refusal: str) -> ManagedSession:
-        """InvalidRequest with those words while a run works on it. Archived again, it stays as it is."""
+    def archive(self, session_id: str, *, by: str, owner: str | None, refusal: str) -> ManagedSession:
+        """Stops a run that waits, and drops the messages that no run has come to. InvalidRequest with those words while
+        a run works on it. Archived again, it stays as it is."""
         with self._database.writing() as connection:
-            find_session(connection, session_id, lock=True)
+            run = locked_run(connection, session_id)
             before = _find(connection, session_id, owner)
             if before.at_work:
                 raise InvalidRequest(refusal)
+            drop_waiting(connection, session_id)
+            if run is None:
+                tell_given_up(connection, session_id)
+            if run is not None and ask_to_stop(connection, self._fence, run, by):
+                self._database.notify(connection, session_id)
             archived = connection.execute(
                 update(managed_sessions)
                 .where(managed_sessions.c.session_id == session_id, managed_sessions.c.archived_at.is_(None))
@@ -224,14 +239,18 @@ class ManagedSessions:
         check: Callable[[ManagedSession], None],
         *,
         owner: str | None,
+        stopped_by: str | None = None,
+        context: Sequence[Message] = (),
         key: Callable[[Sequence[Told]], KeyUse | None] = lambda _: None,
         fence: Callable[[Connection], None] = lambda _: None,
     ) -> Sent:
         """Stores messages that wait for a run, and the events by which they were sent; all or nothing. An event that is
-        there already stays as it is. `check` may refuse. `key` is how the request uses its key, with these events as
-        its answer. `fence` keeps the right to send, or raises. QueueFull, NotFound, KeyUsed."""
+        there already stays as it is. `check` may refuse. `context` are rows that no answer is due to; the session has
+        no run then, and the events tell of them. The session's run is asked to stop if somebody has `stopped_by`.
+        `key` is how the request uses its key, with these events as its answer. `fence` keeps the right to send, or
+        raises. QueueFull, NotFound, KeyUsed."""
         with self._database.writing() as connection:
-            find_session(connection, session_id, lock=True)
+            run = locked_run(connection, session_id)
             fence(connection)
             check(_find(connection, session_id, owner))
             live = live_run_row(connection, session_id) is not None
@@ -242,22 +261,18 @@ class ManagedSessions:
                 add_waiting(connection, messages)
                 note(connection, "steer", session_id, detail=" ".join(message.id for message in messages))
             if not live:
-                place(connection, session_id, [row for row in new if row["type"] != "user.message"])
+                append_messages(connection, session_id, context, None)
+                queued = () if context else QUEUED
+                place(connection, session_id, [row for row in new if row["type"] not in queued])
             tell(connection, new)
+            if stopped_by is not None and run is not None:
+                live = ask_to_stop(connection, self._fence, run, stopped_by)
             sent = Sent(live, [known.get(row["id"]) or told_row(rows[row["id"]]) for row in events])
             if (use := key(sent.events)) is not None:
                 use_key(connection, use, session_id=session_id)
             self._database.notify(connection, session_id)
         self._count_addition()
         return sent
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What was stored. `live`: a run has the session, and will come to it."""
-
-    live: bool
-    events: Sequence[Told]
 
 
 _USAGE: Final = (
@@ -289,6 +304,7 @@ def _select(owner: str | None) -> Select[Any]:
     own = [column for column in managed_sessions.c if column.key not in ("session_id", "created_at")]
     told = (
         _WORKS.label("at_work"),
+        IS_RESCHEDULED.label("is_rescheduled"),
         _USAGE.label("usage_json"),
         _COST_BELOW.label("cost_below"),
         now().label("read_at"),
@@ -299,7 +315,12 @@ def _select(owner: str | None) -> Select[Any]:
 
 def _has_status(statuses: Sequence[str]) -> Any:
     ended = managed_sessions.c.archived_at.is_not(None)
-    conditions = {"running": _WORKS & ~ended, "terminated": ended, "idle": ~_WORKS & ~ended}
+    conditions = {
+        "running": _WORKS & ~func.coalesce(IS_RESCHEDULED, false()) & ~ended,
+        "rescheduling": _WORKS & IS_RESCHEDULED & ~ended,
+        "terminated": ended,
+        "idle": ~_WORKS & ~ended,
+    }
     found = [conditions[status] for status in statuses if status in conditions]
     condition: Any = found[0] if found else ended & ~ended
     for one in found[1:]:
@@ -325,5 +346,6 @@ def _managed(row: Any) -> ManagedSession:
         at_work=bool(row.at_work) and row.archived_at is None,
         usage=load_optional(row.usage_json),
         cost=row.cost + row.cost_below,
+        is_rescheduled=bool(row.is_rescheduled),
         read_at=row.read_at,
     )

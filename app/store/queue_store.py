@@ -64,6 +64,7 @@ _TAKEN: Final = Prepared(
 _LOCKED: Final = Prepared(select(queued_messages).where(_one, _in_session).with_for_update(key_share=True))
 _EDIT: Final = Prepared(update(queued_messages).where(_one), columns=["content_json"])
 _WITHDRAW: Final = Prepared(delete(queued_messages).where(_one))
+_DROP_WAITING: Final = Prepared(delete(queued_messages).where(_waiting))
 _LAST_RUN: Final = Prepared(
     select(runs)
     .where(runs.c.session_id == bindparam("session_id"))
@@ -217,6 +218,11 @@ def add_waiting(connection: Connection, new: Sequence[QueuedMessage]) -> None:
         raise QueueFull()
     first = (_LAST_NUMBER.scalar(connection, {"session_id": session_id}) or 0) + 1
     _ADD.insert_all(connection, [_row(message, first + index) for index, message in enumerate(new)])
+
+
+def drop_waiting(connection: Connection, session_id: str) -> None:
+    """Drops what no run has come to, of a session whose row is locked."""
+    _DROP_WAITING.run(connection, {"session_id": session_id})
 
 
 def _is_stranded(connection: Connection, session_id: str, kinds: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Text, bindparam, exists, func, select, update
 from app.conversation.blocks import tool_result
 from app.conversation.changed_call import told
 from app.conversation.run import OPEN_CALL, Baton, Ending, Run, RunStatus, closing_text
-from app.conversation.run_outcome import DIED, RunOutcome
+from app.conversation.run_outcome import CANCELLED, DIED, RunOutcome
 from app.conversation.transcript import Message
 from app.event_encoder import EventEncoder
 from app.sse_format import numbered
@@ -19,9 +19,11 @@ from app.store.call_ledger import set_call
 from app.store.clock import now
 from app.store.columns import one_of
 from app.store.event_segments import Segment, write_segments
+from app.store.fence import Fence
 from app.store.joined_writes import Write, is_as_seen
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
+from app.store.run_rows import is_dead
 from app.store.session_rows import append_messages, find_session, numbering
 from app.store.tables import IS_LIVE, messages, runs, tool_calls
 from app.store.told_ends import ClosedCall, tell_end
@@ -47,6 +49,9 @@ _ENDED: Final[dict[str, Any]] = {
 }
 _of_run: Final = runs.c.id == bindparam("ended_run")
 _END: Final = Prepared(update(runs).where(_of_run).values(_ENDED))
+_REQUEST_STOP: Final = Prepared(
+    update(runs).where(runs.c.id == bindparam("of_run")), columns=["stop_requested"]
+)
 _has_open_calls: Final = exists().where(
     tool_calls.c.run_id == bindparam("ended_run"), one_of(tool_calls.c.state, OPEN_CALL)
 )
@@ -130,3 +135,13 @@ def close_orphan(
     tell_end(connection, run, outcome, close(connection, run.id, end))
     numbering(run.session_id, following).do(connection)
     return following
+
+
+def ask_to_stop(connection: Connection, fence: Fence, run: Run, by: str) -> bool:
+    """Leaves word for the holder of a live run whose row is locked; says whether the run is live still. One whose
+    holder is dead is closed here and now."""
+    if is_dead(connection, fence, run):
+        close_orphan(connection, run, CANCELLED, stopped_by=by)
+        return False
+    _REQUEST_STOP.run(connection, {"of_run": run.id, "stop_requested": by})
+    return True

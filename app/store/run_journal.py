@@ -265,11 +265,15 @@ class RunJournal:
                     set_call(connection, question.session_id, question.call_id, started_at=None)
             return True
 
-    def ledger(self, session_id: str, *, run_id: str | None = None) -> dict[str, ToolCall]:
-        """The session's tool calls as far as they are known, by id."""
+    def ledger(
+        self, session_id: str, *, run_id: str | None = None, call_id: str | None = None
+    ) -> dict[str, ToolCall]:
+        """The session's tool calls as far as they are known, by id; those of one run, or one call, alone."""
         query = select(tool_calls).where(tool_calls.c.session_id == session_id)
         if run_id is not None:
             query = query.where(tool_calls.c.run_id == run_id)
+        if call_id is not None:
+            query = query.where(tool_calls.c.id == call_id)
         with self._database.reading() as connection:
             return {call.id: call for call in map(call_of, connection.execute(query))}
 

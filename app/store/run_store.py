@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from sqlalchemy import Text, bindparam, cast, func, or_, select, update
+from sqlalchemy import Text, bindparam, cast, func, or_, select
 
 from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import LIVE, WAITING, Answer, Baton, Question, QuestionKind, Run, RunStatus
-from app.conversation.run_outcome import CANCELLED, RunOutcome
+from app.conversation.run_outcome import RunOutcome
 from app.errors import NotRunning, RunNotFound
 from app.store.audit_notes import note
 from app.store.bulk_parameters import among, listed
@@ -30,8 +30,8 @@ from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
 from app.store.retrying import last_turn
 from app.store.row_mapping import answer_of, run_of, value_of
-from app.store.run_end import End, close, close_orphan, ending_at_once
-from app.store.run_rows import is_dead, live_run_row, run_row
+from app.store.run_end import End, ask_to_stop, close, close_orphan, ending_at_once
+from app.store.run_rows import live_run_row, run_row
 from app.store.session_rows import numbering
 from app.store.tables import IS_LIVE, queued_messages, runs, sessions, tool_calls
 from app.store.told_ends import tell_closed
@@ -66,9 +66,6 @@ _WAITING: Final = Prepared(
     select(runs.c.status, runs.c.waiting_for_json, now().label("now")).where(
         IS_LIVE, one_of(runs.c.status, WAITING), runs.c.waiting_for_json.is_not(None)
     )
-)
-_REQUEST_STOP: Final = Prepared(
-    update(runs).where(runs.c.id == bindparam("of_run")), columns=["stop_requested"]
 )
 _QUESTIONS: Final = frozenset(get_args(QuestionKind))
 _QUEUED: Final = Prepared(
@@ -138,10 +135,7 @@ class RunStore:
             row = run_row(connection, run_id, lock=True)
             if row is None or not (run := run_of(row)).live:
                 return
-            if is_dead(connection, self._fence, run):
-                close_orphan(connection, run, CANCELLED, stopped_by=by)
-            else:
-                _REQUEST_STOP.run(connection, {"of_run": run_id, "stop_requested": by})
+            if ask_to_stop(connection, self._fence, run, by):
                 self._database.notify(connection, run.session_id)
 
     # ---- looking

@@ -32,6 +32,7 @@ from app.store.memories import Memories
 from app.store.memory_history import MemoryHistory
 from app.store.memory_mounts import MemoryMounts
 from app.store.memory_store import MemoryStores
+from app.store.outcome_store import OutcomeStore
 from app.store.pause_store import PauseStore
 from app.store.queue_store import QueueStore
 from app.store.quota_store import QuotaStore
@@ -131,7 +132,7 @@ class Store:
         self.memories = Memories(database, limits)
         self.memory_history = MemoryHistory(database)
         self.memory_mounts = MemoryMounts(database, limits)
-        self.managed = ManagedSessions(database, self.queue.count_addition)
+        self.managed = ManagedSessions(database, fence, self.queue.count_addition)
         self.told = ToldEvents(database)
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
@@ -141,6 +142,7 @@ class Store:
         self.work_ends = WorkSettling(database)
         self.threads = ThreadStore(database, self.queue.count_addition)
         self.deliveries = DeliveryStore(database)
+        self.outcomes = OutcomeStore(database)
         self.audit = AuditStore(database, keep_days=audit_days)
 
     def prune(

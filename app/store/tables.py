@@ -603,3 +603,20 @@ disabled_webhooks = Table(
     Column("address", Text, primary_key=True),  # its hash: an address may have secrets in it
     Column("disabled_at", Double, nullable=False),
 )
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    session_id(),
+    Column("created_at", Double, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("rubric", Text, nullable=False),
+    Column("max_iterations", Integer, nullable=False),
+    Column("iteration", Integer, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("explanation", Text),
+    Column("completed_at", Double),
+    Column("start_id", Text, nullable=False),  # the event by which the evaluation under way began
+    UniqueConstraint("session_id", "id", name="outcomes_of_session"),  # for its index
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -17,6 +17,7 @@ from app.conversation.managed_events import (
     client_result_body,
     ending_body,
     error_body,
+    given_up_body,
     is_self_hosted,
     remote_result_body,
     result_body,
@@ -24,10 +25,12 @@ from app.conversation.managed_events import (
     unanswered_body,
 )
 from app.conversation.run import Run
-from app.conversation.run_outcome import RunOutcome
+from app.conversation.run_outcome import CANCELLED, RunOutcome
 from app.door_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.columns import one_of
 from app.store.joined_writes import Write
+from app.store.outcome_store import active
+from app.store.outcomes import END
 from app.store.prepared_statements import Prepared
 from app.store.tables import managed_sessions, sessions, told_events
 from app.store.told_events import (
@@ -42,6 +45,7 @@ from app.store.told_events import (
     rows_of,
     stored,
     tell,
+    waiting,
 )
 
 Json = dict[str, Any]
@@ -104,14 +108,30 @@ def tell_end(connection: Connection, run: Run, outcome: RunOutcome, closed: Sequ
         return  # it is not a session of that API
     agent, at = orjson.loads(settings.settings_json)["agent"], database_time(connection)
     rows = _results(connection, closed, run.session_id, at)
+    results = {row["id"] for row in rows}
+
+    def add(said: Iterable[tuple[str, Json]]) -> None:
+        rows.extend(
+            event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0) for kind, body in said
+        )
+
     if agent.get("multiagent"):
         rows += _threads_end(connection, run, outcome, at)
-    rows += [
-        event_row(run.session_id, new_id("sevt"), kind, body, at=at, number=0)
-        for kind, body in _ending(connection, run, outcome, agent["name"])
-    ]
+    add(_unfinished(connection, run, outcome))
+    rows += _sent(connection, run.session_id, at, but=results)
+    add(_ending(connection, run, outcome, agent["name"]))
     for session_id in dict.fromkeys(row["session_id"] for row in rows):
         place(connection, session_id, [row for row in rows if row["session_id"] == session_id])
+    tell(connection, rows)
+
+
+def tell_given_up(connection: Connection, session_id: str) -> None:
+    """The end of an outcome that no run works towards any more, of a session whose row is locked."""
+    if (aim := active(connection, session_id)) is None:
+        return
+    body = given_up_body(aim, CANCELLED)
+    rows = [event_row(session_id, new_id("sevt"), END, body, at=database_time(connection), number=0)]
+    place(connection, session_id, rows)
     tell(connection, rows)
 
 
@@ -132,10 +152,16 @@ def _threads_end(connection: Connection, run: Run, outcome: RunOutcome, at: floa
             yield event_row(session_id, event_id, "session.thread_status_idle", said, at=at, number=0)
 
 
-def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
-    why = ending_body(outcome)
+def _unfinished(connection: Connection, run: Run, outcome: RunOutcome) -> Iterator[tuple[str, Json]]:
     if start := open_request(connection, run.session_id):
         yield "span.model_request_end", unanswered_body(start)
+    aim = active(connection, run.session_id)
+    if aim is not None and aim.result != "pending":
+        yield END, given_up_body(aim, outcome)
+
+
+def _ending(connection: Connection, run: Run, outcome: RunOutcome, agent: str) -> Iterator[tuple[str, Json]]:
+    why = ending_body(outcome)
     if tells_error(outcome):
         yield "session.error", error_body(outcome)
     thread = {"session_thread_id": thread_id(run.session_id), "agent_name": agent}
@@ -175,6 +201,16 @@ def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at
             rows.append(told(call.session_id, made_id + COPY, kind, body))
         rows.append(told(root, made_id, kind, body))
     return rows
+
+
+def _sent(connection: Connection, session_id: str, at: float, *, but: Collection[str]) -> list[Json]:
+    """What clients have sent that the run did not come to; an interrupt last, for it brings the end."""
+    sent = sorted(waiting(connection, session_id), key=lambda event: event.type == "user.interrupt")
+    return [
+        event_row(session_id, event.id, event.type, event.body, at=at, number=0, call_id=event.call_id)
+        for event in sent
+        if event.id not in but
+    ]
 
 
 def _client_result(connection: Connection, use: Told, call: ClosedCall) -> str | None:

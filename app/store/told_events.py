@@ -24,10 +24,12 @@ from sqlalchemy import (
 
 from app.store.bulk_parameters import among, listed
 from app.store.clock import now
+from app.store.columns import one_of
 from app.store.engine import Database, announces
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
 from app.store.outbox import ANNOUNCE, announcements
+from app.store.outcomes import following
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump
@@ -42,6 +44,8 @@ THREAD_STOPS: Final = ("user.interrupt", "session.thread_status_terminated")
 
 COPY: Final = "@"
 """Ends the stored id of an event that stands among those of a second session too: a thread's, or the one above it."""
+QUEUED: Final = ("user.message", "system.message", "user.define_outcome")
+"""Types of the events that wait in a session's queue, and get their place when a run takes them."""
 
 STEP: Final = 1e-6
 """Seconds between two events of one write: their times are in their order."""
@@ -69,7 +73,7 @@ _LAST: Final = Prepared(
 )
 _WAITING: Final = Prepared(
     select(told_events)
-    .where(_of_session, told_events.c.number.is_(None), told_events.c.type != "user.message")
+    .where(_of_session, told_events.c.number.is_(None), ~one_of(told_events.c.type, QUEUED))
     .order_by(told_events.c.created_at, told_events.c.id)
 )
 _AFTER: Final = Prepared(
@@ -126,8 +130,9 @@ def tell(connection: Connection, rows: Sequence[Values]) -> None:
 
 
 def _telling(rows: Sequence[Values], announced: bool) -> list[Write]:
-    """With what webhooks have to tell of it, if that is wanted."""
+    """With what follows from the events, and what webhooks have to tell of them, if that is wanted."""
     writes = [Write(_TELL, rows[at : at + MAX_ROWS]) for at in range(0, len(rows), MAX_ROWS)]
+    writes += (Write(statement, [values]) for statement, values in following(rows))
     if announced and (said := announcements(rows)):
         writes.append(Write(ANNOUNCE, said))
     return writes
@@ -177,6 +182,11 @@ def _is_idle(connection: Connection, session_id: str) -> bool:
     return begun is None or (ended is not None and ended.number > begun.number)
 
 
+def waiting(connection: Connection, session_id: str) -> list[Told]:
+    """The events that no run has come to, but for messages."""
+    return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+
+
 def stored(connection: Connection, session_id: str, event_ids: Sequence[str]) -> dict[str, Told]:
     """Those of these events that are there already, by their ids."""
     wanted = [*event_ids, *(one + COPY for one in event_ids)]
@@ -201,7 +211,7 @@ class ToldEvents:
     def waiting(self, session_id: str) -> list[Told]:
         """The events that no run has come to, but for messages."""
         with self._database.glance() as connection:
-            return [told(row) for row in _WAITING.all(connection, {"of_session": session_id})]
+            return waiting(connection, session_id)
 
     def open_work(self, session_id: str) -> OpenWork:
         with self._database.glance() as connection:

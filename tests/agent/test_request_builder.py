@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from app.agent.request_builder import RequestBuilder
+from app.agent.request_builder import RequestBuilder, named_rows
+from app.conversation.compaction import condensed
 from app.conversation.frozen_prompt import FrozenPrompt
+from app.conversation.summary import Summary
+from app.conversation.system_words import system_block
 from app.conversation.transcript import Message
 from tests.conversation.rows import PROMPT, answer, assistant, call, thinking, user
 
@@ -86,3 +90,36 @@ def test_what_is_only_ours_is_not_sent() -> None:
     )
     sent = messages(RequestBuilder(FROZEN), user("Hi"), said, user("?"))
     assert sent[1] == {"role": "assistant", "content": [{"type": "text", "text": "Hi"}]}
+
+
+def test_system_words_stand_behind_what_the_user_says_around_them() -> None:
+    rows = [
+        Message("user", (system_block("One."),)),
+        user("Hi"),
+        Message("user", (system_block("Two."),)),
+        user("Hello"),
+        assistant("Yes?"),
+        Message("user", (system_block("Three."),)),
+    ]
+
+    def roles(model: str) -> list[tuple[str, int]]:
+        request = RequestBuilder(FROZEN).build(rows, model=model, max_tokens=10, options={})
+        sent = [orjson.loads(message) for message in request.messages]
+        assert all("system" not in block for message in sent for block in message["content"])
+        return [(message["role"], len(message["content"])) for message in sent]
+
+    said = [("user", 2), ("system", 2), ("assistant", 1)]
+    assert roles("claude-opus-5") == [*said, ("user", 1)], "words that nothing is said to are the user's"
+    assert roles("claude-opus-4-7") == [("user", 2), *(("user", 2), ("assistant", 1), ("user", 1))]
+    place = "messages.1.content.1: no"
+    assert named_rows(rows, FROZEN, place) == [rows[2]]
+    assert named_rows(rows, FROZEN, "messages.2.content.0: no") == [rows[4]]
+
+
+def test_a_summary_keeps_the_system_words() -> None:
+    rows = [user("Hi"), Message("user", (system_block("A rule."),)), assistant("Yes?"), user("And?")]
+    placed = [replace(row, position=place) for place, row in enumerate(rows)]
+    shown = condensed(placed, Summary(1, "They met.", 3, 0, 0, 4))
+    sent = RequestBuilder(FROZEN).build(shown, model="claude-opus-5", max_tokens=10, options={}).messages
+    assert [orjson.loads(message)["role"] for message in sent] == ["user", "system"]
+    assert orjson.loads(sent[1])["content"] == [{"type": "text", "text": "A rule."}]

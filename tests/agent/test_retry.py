@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agent.model_client import ModelError, ModelEvent, ModelRequest, Retrying, TextDelta
+from app.agent.model_client import Again, ModelError, ModelEvent, ModelRequest, Retrying, TextDelta
 from app.agent.retry import MAX_RETRY_AFTER, stream_with_retries
 from tests.agent.cancellation import FakeCancellation
 from tests.agent.scripted_model import ScriptedModel, said
@@ -38,7 +38,7 @@ def run(model: ScriptedModel, clock: Clock) -> list[ModelEvent]:
 
 
 def again(times: int) -> list[ModelEvent]:
-    return [Retrying("no")] * times
+    return [Retrying("no"), Again()] * times
 
 
 def test_a_failure_that_passes_is_no_failure() -> None:

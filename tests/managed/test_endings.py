@@ -81,10 +81,23 @@ def test_a_request_that_is_made_again_is_told_as_retrying(sdk: Sdk, new_session:
     events = said(sdk, new_session().id, "[say Hello.][fail 529 1]")
     kinds = [event["type"] for event in events]
     start, message, end = REQUEST
-    assert kinds == [*AROUND, "user.message", start, "session.error", message, end, *IDLE]
+    rescheduled = ["session.error", "session.status_rescheduled", "session.thread_status_rescheduled"]
+    assert kinds == [*AROUND, "user.message", start, *rescheduled, *AROUND, message, end, *IDLE]
     error = events[4]["error"]
     assert (error["type"], error["retry_status"]) == ("model_overloaded_error", {"type": "retrying"})
     assert events[-1]["stop_reason"] == {"type": "end_turn"}
+
+
+def test_a_session_waits_to_ask_its_model_again(sdk: Sdk, new_session: SessionMaker) -> None:
+    session = new_session(initial_events=[say("[say Hello.][fail 500 1 retry-after 60]")]).id
+    eventually(lambda: sdk.beta.sessions.retrieve(session).status == "rescheduling", "the session waits")
+    for statuses, found in ((["rescheduling"], [session]), (["running"], [])):
+        assert [one.id for one in sdk.beta.sessions.list(statuses=statuses)] == found  # type: ignore[arg-type]
+    (thread,) = sdk.checked(sdk.beta.sessions.threads.list(session)).data
+    assert thread.status == "rescheduling"
+    sdk.beta.sessions.events.send(session, events=[{"type": "user.interrupt"}])
+    until_idle(sdk, session)
+    assert sdk.beta.sessions.retrieve(session).status == "idle"
 
 
 def test_a_request_without_an_answer_has_an_end(sdk: Sdk, new_session: SessionMaker) -> None:

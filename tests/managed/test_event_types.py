@@ -16,6 +16,7 @@ from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import CALL, WEATHER, last_stop, result
 from tests.managed.test_endings import told
 from tests.managed.test_sessions import say, until_idle
+from tests.managed.test_system_messages import system
 
 PAGE = Path(__file__).parents[2] / "docs" / "managed-agents.md"
 ELSEWHERE = {
@@ -62,13 +63,19 @@ def _told_everything(sdk: Sdk, laptop: Server) -> str:
     until_idle(sdk, session, times=2)
     send(session, events=[{"type": "user.interrupt"}])
     sdk.beta.sessions.update(session, title="New")
-    send(session, events=[say("[fail 400]")])
+    send(session, events=[say("[fail 529 1][fail 400]"), system("A rule.")])
     until_idle(sdk, session, times=3)
+    rubric: Any = {"type": "text", "content": "Short."}
+    send(
+        session,
+        events=[{"type": "user.define_outcome", "description": "[calm][say satisfied]", "rubric": rubric}],
+    )
+    until_idle(sdk, session, times=4)
     _compact(laptop, session)
     eventually(
         lambda: "agent.thread_context_compacted" in str(told(sdk, session)), "the conversation is summed up"
     )
-    until_idle(sdk, session, times=4)
+    until_idle(sdk, session, times=5)
     return session
 
 

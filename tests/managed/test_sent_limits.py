@@ -45,7 +45,7 @@ REFUSED: list[tuple[list[Any], str]] = [
     ([], "events: "),
     (
         [TEXT],
-        'events[0].type: "text" is not a valid value; expected one of user.custom_tool_result, user.interrupt',
+        'events[0].type: "text" is not a valid value; expected one of system.message, user.custom_tool_result',
     ),
     ([{"type": "agent.message", "content": [TEXT]}], 'events[0].type: "agent.message" is not a valid value'),
     ([{"content": [TEXT]}], "events[0].type: field is required"),
@@ -146,11 +146,11 @@ REFUSED: list[tuple[list[Any], str]] = [
     ),
     (
         [{"type": "user.define_outcome", "description": "x"}],
-        "events[0]: user.define_outcome: outcomes are not supported here",
+        "events[0].rubric: field is required",
     ),
     (
-        [message(TEXT), {"type": "system.message", "content": [TEXT]}],
-        "events[1]: system.message: not supported here",
+        [{"type": "system.message", "content": [TEXT]}, message(TEXT)],
+        "events: a system.message must be the last event of its request",
     ),
 ]
 

@@ -206,3 +206,18 @@ def test_what_can_not_be_done_is_refused_by_its_name(sdk: Sdk, config: Any, word
     tools: Any = [{"type": TOOLSET, "configs": [config]}]
     with pytest.raises(anthropic.BadRequestError, match=words):
         sdk.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools)
+
+
+def test_an_operator_takes_the_search_away(tmp_path: Path, model: OfflineServer) -> None:
+    server = build(make_settings(tmp_path, model.url, web_search=False))
+    with Sdk(server, "anything") as sdk:
+        until_idle(sdk, started(sdk, "[say Hello.]").id)
+        offered = {tool["name"] for tool in model.requests[-1]["tools"]}
+        assert "web_fetch" in offered
+        assert "web_search" not in offered
+        tools: Any = [{"type": TOOLSET, "configs": [{"name": "web_search"}]}]
+        with pytest.raises(anthropic.BadRequestError, match=r"configs.0: web_search is switched off"):
+            sdk.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools)
+        tools[0]["configs"][0]["enabled"] = False
+        assert sdk.beta.agents.create(name="Tools", model="claude-sonnet-5-5", tools=tools).version == 1
+    server.close()
