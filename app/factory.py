@@ -38,7 +38,6 @@ from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
 from app.managed.vaults.validation import CredentialCheck
 from app.managed.vaults.vault_calls import VaultCalls
-from app.managed.webhooks import Endpoint
 from app.managed.work import SETTLE_SECONDS, WorkCalls, WorkEnds
 from app.managed.worker_access import WorkerAccess
 from app.runtime.agent_planner import AgentPlanner
@@ -186,7 +185,10 @@ def _webhooks(settings: Settings, store: Store, telemetry: Telemetry) -> Webhook
     """At work, if an endpoint is configured."""
     if not settings.webhook_url:
         return None
-    endpoint = Endpoint(settings.webhook_url, settings.webhook_secret, allow_private=settings.webhook_private)
+    told: Any = import_module("app.managed.webhooks")  # it takes a while, and few servers have an endpoint
+    endpoint = told.Endpoint(
+        settings.webhook_url, settings.webhook_secret, allow_private=settings.webhook_private
+    )
     webhooks = Webhooks(store.deliveries, settings.webhook_url, endpoint.send, telemetry.metrics)
     webhooks.ensure_running()
     return webhooks

@@ -51,6 +51,10 @@ class CredentialStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def now(self) -> float:
+        """By the database's clock."""
+        return self._database.now()
+
     def add(
         self,
         vault_id: str,

@@ -231,8 +231,8 @@ def staged(directory: Path, model: OfflineServer) -> Iterator[Stage]:
     (directory / "agents").mkdir()
     made: list[Servers] = []
 
-    def servers() -> Servers:
-        made.append(Servers(patience=PATIENCE))
+    def servers(**settings: Any) -> Servers:
+        made.append(Servers(patience=PATIENCE, **settings))
         return made[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from app.agent.tools import openapi_document
 from app.agent.tools.openapi_document import InvalidDocument
-from app.agent.tools.skill_files import front_matter
+from app.agent.tools.skill_head import front_matter
 from app.team.foreign_yaml import MAX_NODES, MAX_REPEATED, ForeignYamlError, foreign_yaml
 from tests.fuzz.limits import LARGE, bounded, joined, large, tries
 

@@ -32,9 +32,15 @@ OF_AN_API: Final = {
     "managed_sessions.settings_json",
     "session_resources.settings_json",
     "told_events.body_json",
+    "memory_stores.definition_json",
+    "work_items.metadata_json",
+    "webhook_deliveries.subject_json",
 }
 """Columns in the form of one of Anthropic's APIs, which are passed on as they are: their fields are the API's, not a
 version's."""
+
+OF_NAMES: Final = {"mounted_stores.files_json"}
+"""Their keys are names of files."""
 
 NEWER: Final = {"from_a_newer_version": {"a": [1]}}
 
@@ -44,7 +50,7 @@ def json_columns() -> list[Column[Any]]:
         column
         for table in metadata.sorted_tables
         for column in table.columns
-        if column.name.endswith("_json") and f"{table.name}.{column.name}" not in OF_AN_API
+        if column.name.endswith("_json") and f"{table.name}.{column.name}" not in OF_AN_API | OF_NAMES
     ]
 
 

@@ -6,18 +6,17 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.configured_http import RequestFailed, send
 from app.agent.tools.file_reading import decode
 from app.agent.tools.sandbox import FileRefused, Sandbox, visible
+from app.agent.tools.skill_head import MAIN, MAX_FILE, front_matter
 from app.conversation.json_text import loads, mended
 from app.roots import Ground
-from app.team.foreign_yaml import ForeignYamlError, foreign_yaml
 
-MAX_FILE: Final = 200_000  # bytes
 MAX_SKILLS: Final = 100  # from one place
 MAX_FILES: Final = 200  # of one skill
 MAX_NAME: Final = 200  # characters
@@ -25,8 +24,6 @@ MAX_DESCRIPTION: Final = 2_000  # characters
 MAX_DIRECTORIES: Final = (
     1000  # looked into for the skills of one place, and as many for the files of all of them
 )
-MAIN: Final = "SKILL.md"
-
 _MAX_DEPTH: Final = 6
 
 
@@ -174,19 +171,6 @@ def _files(sandbox: Sandbox, folder: str, rest: _Rest) -> list[str]:
         found += [path[len(folder) + 1 :] for path, entry in paths if not entry.is_directory]
         waiting += reversed([path for path, entry in paths if entry.is_directory])
     return [name for name in found if name != MAIN][:MAX_FILES]
-
-
-def front_matter(text: str) -> dict[str, Any]:
-    """The YAML at the head of a SKILL.md; empty if there is none that can be read."""
-    begin, _, rest = text.partition("---\n")
-    head, end, _ = rest.partition("\n---")
-    if begin.strip("\ufeff \n") or not end:
-        return {}
-    try:
-        value = foreign_yaml(head)
-    except ForeignYamlError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _fetched(url: str, cancellation: Cancellation) -> str:

@@ -10,7 +10,8 @@ from xml.sax.saxutils import escape
 
 from app.agent.model_client import Cancellation
 from app.agent.tools.function_tool import FunctionToolset, tool
-from app.agent.tools.skill_files import MAIN, Skill, SkillUnreadable, local_skills, remote_skills
+from app.agent.tools.skill_files import Skill, SkillUnreadable, local_skills, remote_skills
+from app.agent.tools.skill_head import MAIN
 from app.agent.toolset import Tool, ToolContext, ToolResult
 from app.roots import Ground
 from app.team.skill_definitions import InlineSkill

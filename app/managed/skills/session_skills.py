@@ -9,7 +9,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from app.agent.tools.sandbox import FileRefused, Sandbox
-from app.agent.tools.skill_files import MAIN
+from app.agent.tools.skill_head import MAIN
 from app.conversation.session import Session
 from app.errors import InvalidRequest, NotFound
 from app.managed.agent_definition import repeated

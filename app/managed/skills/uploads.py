@@ -11,7 +11,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from app.agent.tools.skill_files import MAIN, MAX_FILE, front_matter
+from app.agent.tools.skill_head import MAIN, MAX_FILE, front_matter
 from app.errors import InvalidRequest, RequestTooLarge
 from app.managed.skills.archives import (
     MAX_BYTES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime
 from typing import Any, Final
 
@@ -54,7 +53,7 @@ class CredentialCalls(Calls):
         body = read(CreateCredential)
         if isinstance(body.auth, EnvironmentVariable):
             raise InvalidRequest(_NO_VARIABLES)
-        auth, secrets = _stored(body.auth)
+        auth, secrets = _stored(body.auth, self._credentials.now())
         made = self._credentials.add(
             vault_id,
             new_id("vcrd"),
@@ -81,6 +80,8 @@ class CredentialCalls(Calls):
         _check_ids(vault_id, credential_id)
         body = read(UpdateCredential)
 
+        now = self._credentials.now()
+
         def change(before: Credential) -> Changed:
             if before.sealed is None:
                 raise InvalidRequest("Credential is archived.")
@@ -91,7 +92,7 @@ class CredentialCalls(Calls):
             if body.auth is not None:
                 if body.auth.type != after["auth"]["type"]:
                     raise InvalidRequest("auth.type: the kind of a credential can't be changed")
-                after["auth"], given = _changed(after["auth"], body.auth)
+                after["auth"], given = _changed(after["auth"], body.auth, now)
                 if given:
                     sealed = self._box.seal({**self._opened(before, given), **given})
             return after, sealed
@@ -158,12 +159,12 @@ def _check_ids(vault_id: str, credential_id: str) -> None:
     checked("vcrd", credential_id)
 
 
-def _stored(given: StaticBearer | McpOauth) -> tuple[Json, Secrets]:
+def _stored(given: StaticBearer | McpOauth, now: float) -> tuple[Json, Secrets]:
     """What may be shown of a new credential, and its secrets."""
     if isinstance(given, StaticBearer):
         return {"type": given.type, "mcp_server_url": given.mcp_server_url}, {"token": given.token}
     auth: Json = {"type": given.type, "mcp_server_url": given.mcp_server_url}
-    auth["expires_at"] = _future(given.expires_at)
+    auth["expires_at"] = _future(given.expires_at, now)
     auth["refresh"], secrets = None, {"token": given.access_token}
     if (refresh := given.refresh) is not None:
         auth["refresh"] = {
@@ -180,7 +181,7 @@ def _stored(given: StaticBearer | McpOauth) -> tuple[Json, Secrets]:
 
 
 def _changed(
-    auth: Json, given: StaticBearerUpdate | McpOauthUpdate | EnvironmentVariable
+    auth: Json, given: StaticBearerUpdate | McpOauthUpdate | EnvironmentVariable, now: float
 ) -> tuple[Json, Secrets]:
     """What may be shown after a change, and the secrets that were given. InvalidRequest."""
     after, secrets = dict(auth), Secrets()
@@ -190,7 +191,7 @@ def _changed(
         if given.access_token is not None:
             secrets["token"] = given.access_token
         if given.given("expires_at"):
-            after["expires_at"] = _future(given.expires_at)
+            after["expires_at"] = _future(given.expires_at, now)
         if given.refresh is not None:
             after["refresh"] = _refresh_changed(auth["refresh"], given.refresh, secrets)
     return after, secrets
@@ -212,11 +213,11 @@ def _refresh_changed(refresh: Json | None, given: RefreshUpdate, secrets: Secret
     return after
 
 
-def _future(text: str | None) -> str | None:
+def _future(text: str | None, now: float) -> str | None:
     """The time as this API writes it. InvalidRequest for one that is over."""
     if text is None:
         return None
     seconds = datetime.fromisoformat(text).timestamp()
-    if seconds <= time.time():
+    if seconds <= now:
         raise InvalidRequest("auth.expires_at must be in the future.")
     return moment(seconds)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.agent.tools.run_facts import NeverCancelled
-from app.agent.tools.skill_files import MAX_FILE
+from app.agent.tools.skill_head import MAX_FILE
 from app.agent.tools.skills import SkillsToolset
 from app.roots import Ground
 from app.team.skill_definitions import InlineSkill
