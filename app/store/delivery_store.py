@@ -11,10 +11,10 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.store.clock import ago, now
+from app.store.door_tables import disabled_webhooks, webhook_deliveries
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.tables import disabled_webhooks, webhook_deliveries
 
 KEEP_SECONDS: Final = 86_400.0
 """So long an event is delivered again and again; then it is given up."""

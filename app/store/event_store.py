@@ -19,7 +19,12 @@ from app.store.job_store import JobStore
 from app.store.packed_facts import AS_SENT, pack
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
-from app.store.tables import IS_LIVE, event_segments, runs, sessions
+from app.store.tables import (
+    IS_LIVE,
+    event_segments,
+    runs,
+    sessions,
+)
 
 LOCK_SECONDS: Final = 0.25
 """How long writing the segments of many runs waits for what is no row of theirs, such as an index that is being made:

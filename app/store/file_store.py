@@ -25,10 +25,10 @@ from sqlalchemy import (
 from app.errors import AppError, InvalidRequest, NotFound
 from app.store.advisory_locks import take_turns
 from app.store.clock import ago, now
+from app.store.door_tables import file_chunks, file_contents, files
 from app.store.engine import Database
 from app.store.key_pages import Place
 from app.store.pruning import drop
-from app.store.tables import file_chunks, file_contents, files
 
 CHUNK: Final = 1 << 20
 UNFINISHED_SECONDS: Final = 86_400.0

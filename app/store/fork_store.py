@@ -37,7 +37,12 @@ from app.store.session_rows import (
     holder_of,
     read_messages,
 )
-from app.store.tables import prompts, sessions, summaries, tool_states
+from app.store.tables import (
+    prompts,
+    sessions,
+    summaries,
+    tool_states,
+)
 
 _of_parent: Final = summaries.c.session_id == bindparam("parent")
 _TOLD_BY: Final = Prepared(

@@ -27,7 +27,12 @@ from app.store.session_rows import (
     read_messages,
     touch,
 )
-from app.store.tables import messages, queued_messages, summaries, tool_calls
+from app.store.tables import (
+    messages,
+    queued_messages,
+    summaries,
+    tool_calls,
+)
 from app.store.tool_state_rows import read_tool_state, replace_tool_state
 
 

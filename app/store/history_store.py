@@ -15,7 +15,14 @@ from app.store.columns import one_of
 from app.store.engine import Database
 from app.store.row_mapping import run_of, session_of, summary_of
 from app.store.session_rows import find_session
-from app.store.tables import IS_LIVE, messages, runs, sessions, summaries, tool_calls
+from app.store.tables import (
+    IS_LIVE,
+    messages,
+    runs,
+    sessions,
+    summaries,
+    tool_calls,
+)
 from app.store.tree_store import tree_below
 
 

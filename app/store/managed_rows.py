@@ -10,11 +10,16 @@ from sqlalchemy import Connection, Double, Text, bindparam, insert, null, select
 
 from app.conversation.run import Run
 from app.errors import InvalidRequest
+from app.store.door_tables import (
+    managed_sessions,
+    mounted_stores,
+    session_skills,
+    told_events,
+)
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
-from app.store.tables import managed_sessions, mounted_stores, session_skills, told_events
 from app.store.told_events import Told
 
 RESUME: Final = "resume "

@@ -16,6 +16,7 @@ from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
+from app.store.door_tables import managed_sessions, told_events
 from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
@@ -33,7 +34,7 @@ from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session
 from app.store.skill_store import keep_skills
-from app.store.tables import IS_LIVE, managed_sessions, runs, sessions, told_events
+from app.store.tables import IS_LIVE, runs, sessions
 from app.store.told_ends import tell_given_up
 from app.store.told_events import QUEUED, Told, place, stored, tell, told_row
 from app.store.work_rows import stop_with_session

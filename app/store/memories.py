@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from app.errors import Conflict, NotFound
+from app.store.door_tables import memories
 from app.store.engine import Database
 from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
@@ -24,7 +25,6 @@ from app.store.memory_rows import (
 )
 from app.store.memory_store import found_store, locked_store
 from app.store.quotas import NO_LIMITS, Limits
-from app.store.tables import memories
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, exists, insert, select, update
 
 from app.errors import AppError
+from app.store.door_tables import mounted_stores
 from app.store.engine import Database
 from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
@@ -27,7 +28,6 @@ from app.store.memory_rows import (
 from app.store.memory_store import locked_store
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump
-from app.store.tables import mounted_stores
 
 Json = dict[str, Any]
 Files = Mapping[str, tuple[str, str]]

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, or_, select, up
 from app.door_ids import new_id
 from app.errors import Conflict, InvalidRequest
 from app.store.clock import now
-from app.store.tables import memories, memory_versions
+from app.store.door_tables import memories, memory_versions
 
 Operation = Literal["created", "modified", "deleted"]
 

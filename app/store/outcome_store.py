@@ -9,9 +9,9 @@ from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.outcome import Outcome
 from app.store.bulk_parameters import among, listed
+from app.store.door_tables import outcomes
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
-from app.store.tables import outcomes
 
 _OF: Final = Prepared(
     select(outcomes)

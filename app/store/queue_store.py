@@ -17,6 +17,7 @@ from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
 from app.store.audit_notes import note
 from app.store.clock import ago, now
+from app.store.door_tables import managed_sessions
 from app.store.engine import Database
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
@@ -25,7 +26,7 @@ from app.store.pruning import drop
 from app.store.row_mapping import Row, dump, run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
-from app.store.tables import managed_sessions, queued_messages, runs
+from app.store.tables import queued_messages, runs
 from app.store.told_events import tell
 
 STRANDED_SECONDS: Final = 3.0

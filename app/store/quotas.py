@@ -20,7 +20,12 @@ from app.store.clock import now, today
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row
-from app.store.tables import IS_LIVE, runs, sessions, spending
+from app.store.tables import (
+    IS_LIVE,
+    runs,
+    sessions,
+    spending,
+)
 
 
 @dataclass(frozen=True, slots=True)

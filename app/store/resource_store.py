@@ -11,12 +11,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
+from app.store.door_tables import files, session_resources
 from app.store.engine import Database
 from app.store.file_store import Content, FileFacts, StoredFile, add_file
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump
 from app.store.session_rows import find_session
-from app.store.tables import files, session_resources
 
 Json = dict[str, Any]
 

@@ -25,7 +25,12 @@ from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, call_of
 from app.store.run_rows import is_dead
 from app.store.session_rows import append_messages, find_session, numbering
-from app.store.tables import IS_LIVE, messages, runs, tool_calls
+from app.store.tables import (
+    IS_LIVE,
+    messages,
+    runs,
+    tool_calls,
+)
 from app.store.told_ends import ClosedCall, tell_end
 
 _OPEN_CALLS: Final = Prepared(

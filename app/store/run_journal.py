@@ -34,7 +34,15 @@ from app.store.session_rows import (
     change_session,
     set_pause,
 )
-from app.store.tables import messages, prompts, queued_messages, runs, sessions, summaries, tool_calls
+from app.store.tables import (
+    messages,
+    prompts,
+    queued_messages,
+    runs,
+    sessions,
+    summaries,
+    tool_calls,
+)
 from app.store.tool_state_rows import keeping
 
 _something_waits: Final = exists().where(

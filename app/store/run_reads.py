@@ -21,7 +21,13 @@ from app.store.engine import Database
 from app.store.joined_writes import Write
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import MESSAGE_COLUMNS, Row, load_optional, session_of
-from app.store.tables import messages, prompts, queued_messages, sessions, tool_states
+from app.store.tables import (
+    messages,
+    prompts,
+    queued_messages,
+    sessions,
+    tool_states,
+)
 
 
 @dataclass(frozen=True, slots=True)

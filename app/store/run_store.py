@@ -33,7 +33,13 @@ from app.store.row_mapping import answer_of, run_of, value_of
 from app.store.run_end import End, ask_to_stop, close, close_orphan, ending_at_once
 from app.store.run_rows import live_run_row, run_row
 from app.store.session_rows import numbering
-from app.store.tables import IS_LIVE, queued_messages, runs, sessions, tool_calls
+from app.store.tables import (
+    IS_LIVE,
+    queued_messages,
+    runs,
+    sessions,
+    tool_calls,
+)
 from app.store.told_ends import tell_closed
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,14 @@ from app.store.bulk_parameters import listed, pair_among
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row
-from app.store.tables import messages, runs, search_backlog, search_entries, search_pending, sessions
+from app.store.tables import (
+    messages,
+    runs,
+    search_backlog,
+    search_entries,
+    search_pending,
+    sessions,
+)
 
 TITLE: Final = -1
 """The position of a session's title."""

@@ -31,7 +31,12 @@ from app.store.row_mapping import (
     summary_row,
 )
 from app.store.search_index import note_title
-from app.store.tables import messages, runs, sessions, summaries
+from app.store.tables import (
+    messages,
+    runs,
+    sessions,
+    summaries,
+)
 
 # Statements of the hot path are built once: building one costs more than running it.
 _one_session: Final = select(sessions).where(sessions.c.id == bindparam("session_id"))

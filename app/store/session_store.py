@@ -32,7 +32,15 @@ from app.store.session_rows import (
     read_messages,
     set_policy,
 )
-from app.store.tables import ACTIVE_AT, IS_LIVE, messages, prompts, runs, sessions, tool_states
+from app.store.tables import (
+    ACTIVE_AT,
+    IS_LIVE,
+    messages,
+    prompts,
+    runs,
+    sessions,
+    tool_states,
+)
 
 
 class SessionStore:

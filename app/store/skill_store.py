@@ -11,10 +11,15 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete,
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import add, archive, lock, require_own, usable
+from app.store.door_tables import (
+    session_skills,
+    skill_archives,
+    skill_versions,
+    skills,
+)
 from app.store.engine import Database
 from app.store.key_pages import Window, within
 from app.store.quotas import NO_LIMITS, Limits
-from app.store.tables import session_skills, skill_archives, skill_versions, skills
 
 PART_BYTES: Final = 1 << 20
 """The size of one row's part of an archive."""

@@ -14,11 +14,12 @@ from app.conversation.usage import Usage
 from app.door_ids import new_id, thread_id
 from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
+from app.store.door_tables import told_events
 from app.store.engine import Database
 from app.store.row_mapping import session_of, value_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
-from app.store.tables import messages, sessions, summaries, told_events
+from app.store.tables import messages, sessions, summaries
 from app.store.told_events import COPY, database_time, event_row, place, tell
 from app.store.tree_store import sum_of
 

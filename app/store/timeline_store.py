@@ -16,7 +16,13 @@ from app.conversation.usage import Usage
 from app.store.engine import Database
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import call_of, load_optional, summary_of, value_of
-from app.store.tables import messages, prompts, sessions, summaries, tool_calls
+from app.store.tables import (
+    messages,
+    prompts,
+    sessions,
+    summaries,
+    tool_calls,
+)
 
 MAX_POSITION: Final = 2**31 - 1
 PAGE: Final = 200  # messages that are looked at together

@@ -14,7 +14,13 @@ from app.conversation.usage import Usage
 from app.store.engine import Database
 from app.store.row_mapping import run_of, session_of, value_of
 from app.store.session_rows import find_session
-from app.store.tables import messages, runs, sessions, summaries, tool_calls
+from app.store.tables import (
+    messages,
+    runs,
+    sessions,
+    summaries,
+    tool_calls,
+)
 
 TRANSFER: Final = "transfer_task"
 

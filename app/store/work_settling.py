@@ -20,11 +20,12 @@ from app.errors import NotFound
 from app.store.call_decisions import Decided, decisions
 from app.store.clock import ago, now
 from app.store.columns import one_of
+from app.store.door_tables import told_events, work_items
 from app.store.engine import Database
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session
-from app.store.tables import told_events, tool_calls, work_items
+from app.store.tables import tool_calls
 from app.store.told_events import Told, database_time, event_row, place, tell, told
 from app.store.work_rows import WorkItem, is_archived, locked
 

@@ -18,7 +18,14 @@ from app.errors import StoreUnavailable
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.store import Store
-from app.store.tables import event_segments, messages, queued_messages, runs, sessions, tool_calls
+from app.store.tables import (
+    event_segments,
+    messages,
+    queued_messages,
+    runs,
+    sessions,
+    tool_calls,
+)
 from tests.conftest import AGENTS
 from tests.harness.fork_server import DESCRIPTORS, WRONG_BY
 from tests.harness.process import BatonProcess, eventually

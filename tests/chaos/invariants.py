@@ -20,7 +20,13 @@ from app.errors import InvalidTranscript
 from app.store.event_segments import segment_of
 from app.store.session_rows import read_messages
 from app.store.store import Store
-from app.store.tables import event_segments, messages, runs, sessions, tool_calls
+from app.store.tables import (
+    event_segments,
+    messages,
+    runs,
+    sessions,
+    tool_calls,
+)
 
 Rows = Sequence[Row[Any]]
 

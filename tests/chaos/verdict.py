@@ -11,7 +11,12 @@ from typing import Any
 from sqlalchemy import select
 
 from app.store.event_segments import segment_of
-from app.store.tables import event_segments, messages, queued_messages, tool_calls
+from app.store.tables import (
+    event_segments,
+    messages,
+    queued_messages,
+    tool_calls,
+)
 from app.web.wire_encoders import LATER
 from tests.chaos.cluster import Cluster
 from tests.chaos.invariants import broken_promises

@@ -15,7 +15,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
 from app.managed.answers import Answers
 from app.managed.work import WorkEnds
-from app.store.tables import work_items
+from app.store.door_tables import work_items
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk

@@ -17,7 +17,7 @@ from app.factory import Server
 from app.managed.answers import Answers
 from app.managed.given_ids import number_of
 from app.managed.work import WorkEnds
-from app.store.tables import work_items
+from app.store.door_tables import work_items
 from app.store.work_rows import is_leased
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually

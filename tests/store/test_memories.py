@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from app.door_ids import new_id
 from app.errors import Conflict, InvalidRequest
+from app.store.door_tables import memory_versions
 from app.store.engine import Database
 from app.store.key_pages import Times, Window
 from app.store.memories import Listing
@@ -21,7 +22,6 @@ from app.store.memory_mounts import Baseline, LocalFile, add_mounts
 from app.store.memory_rows import Actor, digest, modify
 from app.store.quotas import Limits
 from app.store.store import Store
-from app.store.tables import memory_versions
 from tests.harness.plans import recorded, scans
 from tests.store.actors import new_session
 

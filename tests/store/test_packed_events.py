@@ -20,7 +20,12 @@ from app.store.event_segments import Segment
 from app.store.event_store import ASK_SECONDS, PACKING_JOB, EventStore
 from app.store.packed_facts import AS_SENT, CONDENSED, pack, unpack
 from app.store.store import Store
-from app.store.tables import event_segments, runs, scheduled_jobs, sessions
+from app.store.tables import (
+    event_segments,
+    runs,
+    scheduled_jobs,
+    sessions,
+)
 from tests.store.actors import begin, new_session
 
 WORDS: Final = (

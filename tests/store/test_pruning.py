@@ -20,7 +20,12 @@ from app.store.event_segments import RESERVED_NUMBERS, Segment
 from app.store.event_store import AT_WORK_WITHIN
 from app.store.queue_store import KEEP_TAKEN_SECONDS
 from app.store.store import Pruned, Store
-from app.store.tables import event_segments, metadata, queued_messages, runs
+from app.store.tables import (
+    event_segments,
+    metadata,
+    queued_messages,
+    runs,
+)
 from tests.store.actors import begin, new_session
 
 

@@ -18,7 +18,12 @@ from app.store.engine import Database
 from app.store.fence import WrittenAlready
 from app.store.quotas import Limits
 from app.store.store import Store
-from app.store.tables import request_allowances, runs, sessions, spending
+from app.store.tables import (
+    request_allowances,
+    runs,
+    sessions,
+    spending,
+)
 from bench.figures.statements import statements
 from tests.harness.rows import all_rows
 from tests.harness.wire import in_parallel

@@ -12,7 +12,15 @@ from sqlalchemy import select
 
 from app.conversation.run import COMPACTION, RETRIES
 from app.store.store import Store
-from app.store.tables import event_segments, messages, queued_messages, runs, sessions, summaries, tool_calls
+from app.store.tables import (
+    event_segments,
+    messages,
+    queued_messages,
+    runs,
+    sessions,
+    summaries,
+    tool_calls,
+)
 from tests.chaos.invariants import Rows, broken_promises, event_types
 from tests.walk.journal import read
 from tests.walk.order import Order

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
+from app.store.door_tables import told_events
 from app.store.store import Store
-from app.store.tables import told_events
 
 Rows = Sequence[Any]
 Event = dict[str, Any]
