@@ -184,7 +184,11 @@ class Actor:
 
     def _react(self, response: requests.Response) -> None:
         """To a refusal: whatever the session waits for, somebody has to get it out of there."""
-        code = response.json()["code"]
+        try:
+            code = response.json()["code"]
+        except GONE:
+            self._notes.count("refused: the server died before it said why")
+            return
         self._notes.count(f"refused: {code}")
         if code in ("awaiting_approval", "awaiting_input"):
             self._answer({"type": "tool_call_confirmation" if code == "awaiting_approval" else ""})

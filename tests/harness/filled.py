@@ -174,6 +174,14 @@ _ROWS: Final[Mapping[str, Expressions]] = {
         "created_at": _AT,
         "updated_at": _AT,
     },
+    "webhook_deliveries": {
+        "id": "'event-' || s || '-' || n",
+        "type": "'session.updated'",
+        "subject_json": "'{}'",
+        "created_at": "t - 1000",
+        "attempts": "1",
+        "due_at": "t + 86400",
+    },
     "waiting_requests": {
         "id": "'waiting-' || s",
         "session_id": _SESSION,
