@@ -29,7 +29,7 @@ _PROMPT: Final = FrozenPrompt(
 
 
 class OutcomeJudge:
-    """Of one agent in one session. Owned by the run's thread. The grader is the agent's own model, in a conversation of
+    """Owned by the thread of a run. The grader is the model of the agent, in a conversation of
     its own."""
 
     def __init__(

@@ -58,7 +58,7 @@ def outcome_in(content: Sequence[Block]) -> str:
 
 
 def question(outcome: Outcome, rows: Sequence[Message]) -> list[Block]:
-    """What the grader is asked about the rows since the outcome was defined."""
+    """The grader's question about the rows since the outcome was defined."""
     start = next(
         (
             place
@@ -84,7 +84,7 @@ def read_verdict(text: str) -> Verdict | None:
 
 
 def revision(explanation: str, *, last: bool) -> str:
-    """What the agent is told; the `last` time there is nothing more to do."""
+    """The words to the agent; the `last` time there is nothing more to do."""
     return (_GIVE_UP if last else _REVISE).format(explanation=explanation or "(nothing)")
 
 

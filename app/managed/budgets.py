@@ -1,4 +1,4 @@
-"""What a session of the Managed Agents API may cost: its own cap, beside what the operator lets any session cost."""
+"""The cap on the cost of a session of the Managed Agents API, beside what the operator lets any session cost."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def changed_budget(before: Json | None, given: BudgetLimit | None, spent: float)
 
 
 def cap(budget: Json | None, limit: float) -> float | None:
-    """What the session's row says of it in dollars; `limit` is what the operator lets any session cost, 0 for no
+    """The limit in the session's row, in dollars; `limit` is what the operator lets any session cost, 0 for no
     limit. None: as the operator says."""
     if budget is None:
         return None

@@ -30,7 +30,7 @@ NOBODY_ASKED: Final[Mapping[str, Told]] = {}
 
 
 class CoordinatorTeller(SessionTeller):
-    """Of one run of such an agent. One thread at a time is at work, or waits for a client."""
+    """Serves one run of such an agent. One thread at a time is at work, or waits for a client."""
 
     def __init__(
         self,
@@ -157,7 +157,7 @@ class CoordinatorTeller(SessionTeller):
         thread.is_at_work, self._current = False, None
 
     def _of_thread(self, thread: ThreadTeller, step: Step) -> Iterator[Json]:
-        """The events of a step of the thread. Those that a client has to answer stand among the session's as well."""
+        """The events of a step of the thread. Calls that a client has to answer stand among the session's as well."""
         rows, self._spent = thread.spending(self._spent, step)
         for row in rows:
             if row["type"] == "user.custom_tool_result":  # whoever else sends one finds it in the session
@@ -222,5 +222,5 @@ class CoordinatorTeller(SessionTeller):
 
 
 def _named(row: Mapping[str, Any], thread: ThreadTeller) -> Json:
-    """What the event says, with the thread that it is from."""
+    """The event's body, with the thread that it is from."""
     return {**orjson.loads(row["body_json"]), "session_thread_id": thread.id}

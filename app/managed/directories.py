@@ -51,7 +51,7 @@ class Directories:
         return directory
 
     def remove(self, session: Session) -> None:
-        """Of a deleted session; not one in which a fork of the session still works."""
+        """The directory of a deleted session; not one in which a fork of the session still works."""
         ground = self._roots.of(session.owner)
         if (directory := own_directory(session.id, session.working_dir, ground)) is not None:
             self._remove(directory, ground)

@@ -21,7 +21,7 @@ Said = tuple[str, Json, str]
 
 
 class OutcomeTelling:
-    """Of one run. Owned by its thread."""
+    """Serves one run. Owned by its thread."""
 
     def __init__(self, aim: Outcome | None) -> None:
         """`aim` is the outcome that earlier runs have worked towards."""

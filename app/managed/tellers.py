@@ -35,7 +35,7 @@ class Tellers:
         self._skills = skills
 
     def of(self, key: str) -> Callable[[], SessionTeller] | None:
-        """What makes a run's teller, by the key of its team; None for the team of an agent file."""
+        """The maker of a run's teller, by the key of its team; None for the team of an agent file."""
         number = number_in("sesn", key)
         return None if number is None else partial(self._make, str(number))
 
@@ -57,7 +57,7 @@ class Tellers:
         )
 
     def _parts(self, found: ManagedSession, asked: Mapping[str, Told]) -> tuple[Any, ...]:
-        """What a session's teller is made of; `asked` are the calls that its primary thread is idle for."""
+        """The arguments of a session's teller; `asked` are the calls that its primary thread is idle for."""
         store, session_id = self._store, found.session.id
         prepare, outputs = _no_errors, _nothing
         if found.session.working_dir:  # else workers have its directory

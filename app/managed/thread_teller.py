@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class ThreadTeller(SessionTeller):
-    """Of one thread, for the teller of its session. Its rows are numbered among the thread's events."""
+    """Serves one thread, for the teller of its session. Its rows are numbered among the thread's events."""
 
     is_at_work = False  # as far as clients were told
     is_stopped = False  # a client wants it to stop
@@ -55,7 +55,7 @@ class ThreadTeller(SessionTeller):
         return {} if self.is_stopped else self._unanswered(question)
 
     def own(self, event_ids: Collection[str]) -> list[str]:
-        """Those of these events that tell of calls of its own."""
+        """The events of these that tell of calls of its own."""
         mine = {call.event for call in self._asked.values()}
         return [one for one in event_ids if one in mine]
 

@@ -16,7 +16,7 @@ _REMOTE: Final = "agent.mcp_tool_use"
 
 
 class ToldCalls:
-    """Of one turn at a time. Owned by the run's thread."""
+    """Knows one turn at a time. Owned by the run's thread."""
 
     def __init__(
         self, policies: Policies, asked: Mapping[str, Told], find: Callable[[str], Told | None]

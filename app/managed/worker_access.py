@@ -36,7 +36,7 @@ class WorkerAccess:
             raise Forbidden("The session may only read this memory store.")
 
     def _settings(self) -> Mapping[str, Any] | None:
-        """Of the item's session; None for a token of another kind."""
+        """The settings of the item's session; None for a token of another kind."""
         item = shown_item()
         if item is None:
             return None

@@ -17,7 +17,7 @@ from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 
 KEEP_SECONDS: Final = 86_400.0
-"""So long an event is delivered again and again; then it is given up."""
+"""An event is delivered again and again for this long; then it is given up."""
 
 _HERE: Final = webhook_deliveries.c.id == bindparam("delivery")
 _IS_DUE: Final = Prepared(

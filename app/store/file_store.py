@@ -51,7 +51,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is said of a file when it is stored. `session_id`: the session that it goes with."""
+    """The facts of a file when it is stored. `session_id`: the session that it goes with."""
 
     id: str
     owner: str
@@ -185,7 +185,7 @@ class FileStore:
             return [stored_file(row) for row in connection.execute(query)]
 
     def outputs(self, session_id: str) -> list[StoredFile]:
-        """What the session has written, newest first."""
+        """The files that the session has written, newest first."""
         query = (
             select(files)
             .where(files.c.session_id == session_id, files.c.output_path.is_not(None))

@@ -39,7 +39,7 @@ IS_RESCHEDULED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What was stored. `live`: a run has the session, and will come to it."""
+    """The events that were stored. `live`: a run has the session, and will come to it."""
 
     live: bool
     events: Sequence[Told]

@@ -79,7 +79,7 @@ class FileCalls(Calls):
         return self._files.get(checked("file", file_id), owner=owner())
 
     def _named(self, wanted: FilePage, ids: list[str]) -> Response:
-        """Those of the files that are there, in one page."""
+        """The files of these that are there, in one page."""
         if "page" in request.args or "limit" in request.args:
             raise InvalidRequest("ids: it can't be given together with page or limit")
         named = [*dict.fromkeys(ids)]

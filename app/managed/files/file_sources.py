@@ -23,7 +23,7 @@ from app.store.file_store import FileStore
 
 MOST_FILES: Final = 100
 MOST_BYTES: Final = 16 << 20
-"""Of all files of a request: as base64 they have room in a request to the model, which has at most 32 MB."""
+"""The size of all files of a request: as base64 they have room in a request to the model, which has at most 32 MB."""
 
 MOST_TEXT: Final = 4 << 20
 
@@ -32,7 +32,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 
 
 class FileSources:
-    """Of one request. `owner` is the caller's: whose files may be named."""
+    """Serves one request. `owner` is the caller's: whose files may be named."""
 
     def __init__(self, files: FileStore, *, owner: str | None) -> None:
         self._files = files

@@ -1,4 +1,4 @@
-"""What a request may say of a session's resources."""
+"""The bodies of requests about a session's resources."""
 
 from __future__ import annotations
 

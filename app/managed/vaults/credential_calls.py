@@ -160,7 +160,7 @@ def _check_ids(vault_id: str, credential_id: str) -> None:
 
 
 def _stored(given: StaticBearer | McpOauth, now: float) -> tuple[Json, Secrets]:
-    """What may be shown of a new credential, and its secrets."""
+    """The part of a new credential that may be shown, and its secrets."""
     if isinstance(given, StaticBearer):
         return {"type": given.type, "mcp_server_url": given.mcp_server_url}, {"token": given.token}
     auth: Json = {"type": given.type, "mcp_server_url": given.mcp_server_url}
@@ -183,7 +183,7 @@ def _stored(given: StaticBearer | McpOauth, now: float) -> tuple[Json, Secrets]:
 def _changed(
     auth: Json, given: StaticBearerUpdate | McpOauthUpdate | EnvironmentVariable, now: float
 ) -> tuple[Json, Secrets]:
-    """What may be shown after a change, and the secrets that were given. InvalidRequest."""
+    """The part that may be shown after a change, and the secrets that were given. InvalidRequest."""
     after, secrets = dict(auth), Secrets()
     if isinstance(given, StaticBearerUpdate) and given.token is not None:
         secrets["token"] = given.token

@@ -25,7 +25,7 @@ class Vaults(Protocol):
 
 
 class VaultCredentials:
-    """Of one tool server. Any thread may call it."""
+    """Serves one tool server. Any thread may call it."""
 
     def __init__(self, vaults: Vaults, vault_ids: Sequence[str], url: str) -> None:
         self._vaults = vaults

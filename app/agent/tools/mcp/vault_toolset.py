@@ -57,7 +57,7 @@ class VaultToolset(McpToolset):
         self._wait()
 
     def tools(self) -> Sequence[Tool]:
-        """Those that are enabled. ServerLost."""
+        """The enabled ones. ServerLost."""
         self._wait()
         offered = []
         for described in self._running.tools:
