@@ -28,12 +28,15 @@ run: install
 test: install-dev
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-# The packages whose tests run in their own process, and what agent files limit, one worker: lines that only a server of a test's reaches don't count.
+# The packages whose tests run in their own process, what agent files limit, and what sessions of the Managed Agents API
+# bring into these packages, one worker: lines that only a server of a test's reaches don't count.
 # pyproject.toml says how much has to be covered. Whether the tests pass, `make test` says: measured, a server is too slow
 # for some of the processes that they let loose on it.
 COVERED := agent conversation team telemetry
+MANAGED := outcomes mcp_servers child_threads custom_tools repositories resources
 coverage: install-dev
-	-$(BIN)/coverage run -m pytest --quiet -m 'not postgres' $(COVERED:%=tests/%) tests/test_agent_limits.py
+	-$(BIN)/coverage run -m pytest --quiet -m 'not postgres' $(COVERED:%=tests/%) tests/test_agent_limits.py \
+		$(MANAGED:%=tests/managed/test_%.py) tests/managed/memory/test_mounted_memory.py
 	$(BIN)/coverage report
 
 lint: install-dev
