@@ -35,7 +35,7 @@ class AccessToken:
     role: Role
     digest: bytes = field(repr=False)
     environment: str = ""
-    """Of a worker: the self-hosted environment whose work it may do, and nothing else."""
+    """The self-hosted environment whose work the token opens, and nothing else; only a worker's token has one."""
 
 
 def digest(token: str) -> bytes:

@@ -66,7 +66,7 @@ class LoopContext:
     may_delegate: Callable[[], bool] = lambda: True
     """Whether the conversation gives new tasks away, at this moment."""
     threads: Callable[[str], Sequence[SessionThread]] = lambda _session: ()
-    """Those below a session, the oldest first."""
+    """The sessions of threads below a session, the oldest first."""
     is_interrupted: Callable[[str], bool] = lambda _session: False
     """Whether somebody wants a thread, by its session, to stop at its next safe point."""
     session_bytes: int = 0  # that a session may hold; 0: any number

@@ -142,7 +142,7 @@ class Toolbox:
         return problems
 
     def take_lost(self) -> list[ServerLost]:
-        """Those of the failures that were servers of a client's agent."""
+        """The failures that concern servers which a client's agent names."""
         lost, self._lost = self._lost, []
         return lost
 

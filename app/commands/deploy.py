@@ -190,7 +190,7 @@ def _fewer(accepts: int) -> int:
 
 
 def _size(settings: Settings) -> str:
-    """Of the longest request, be it the form around a file that is uploaded."""
+    """The bytes of the longest request, be it the form around a file that is uploaded."""
     longest, form = settings.max_body_bytes, settings.max_file_bytes + FORM_BYTES
     if form > longest:
         return f"{-(-form // MEBIBYTE)}m"

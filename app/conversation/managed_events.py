@@ -73,7 +73,7 @@ def tells_error(outcome: RunOutcome) -> bool:
 
 
 def clone_error(kind: str, url: str, words: str) -> Json:
-    """Of a repository that could not be cloned; the session goes on without it."""
+    """The error for a repository that could not be cloned; the session goes on without it."""
     said = {"type": f"repository_{kind}_error", "message": words, "repository_url": url}
     return {**said, "retry_status": {"type": "retrying"}}
 
@@ -99,7 +99,7 @@ def _error(kind: str, status: int | None, words: str, retry: str) -> Json:
 
 
 def server_error_body(server: str, words: str, *, is_unauthorized: bool) -> Json:
-    """Of an MCP server that can't be had; the turn goes on without it."""
+    """The error for an MCP server that can't be had; the turn goes on without it."""
     what = "authentication" if is_unauthorized else "connection"
     error = {
         "type": f"mcp_{what}_failed_error",
@@ -111,7 +111,7 @@ def server_error_body(server: str, words: str, *, is_unauthorized: bool) -> Json
 
 
 def answered_body(start: str, usage: Usage | None, *, is_error: bool) -> Json:
-    """Of the end of a request to a model."""
+    """The body for the end of a request to a model."""
     return {
         "model_request_start_id": start,
         "model_usage": usage_body(usage or Usage()),
@@ -136,7 +136,7 @@ def usage_body(usage: Usage) -> Json:
 def judged_body(
     outcome: Outcome, result: str, explanation: str, usage: Usage | None = None, *, start: str | None = None
 ) -> Json:
-    """Of the end of an evaluation; `start` is the event by which it began, if the outcome does not know it yet."""
+    """The body for the end of an evaluation; `start` is the event of its beginning, if the outcome does not know it."""
     return {
         "outcome_evaluation_start_id": outcome.start_id if start is None else start,
         "outcome_id": outcome.id,

@@ -8,7 +8,7 @@ from typing import Final
 HEAD_BYTES: Final = 65_536
 
 FORM_BYTES: Final = 65_536
-"""Of the form around a file that is uploaded."""
+"""The size of the form around a file that is uploaded."""
 
 REFUSALS: Final = {
     408: ("Request Timeout", "request_timeout", "The request did not arrive in time."),

@@ -161,7 +161,7 @@ def _refusal(place: int, words: str) -> PydanticCustomError:
 
 
 def contents(message: QueuedMessage) -> list[Json]:
-    """Of a message as it was sent: without the server's own words to the model."""
+    """The blocks of a message as it was sent: without the server's own words to the model."""
     return [unmarked(block) for block in unframed(message.content)]
 
 

@@ -1,4 +1,4 @@
-"""What calls of a turn wait for from clients of the Managed Agents API, and what clients have decided on them.
+"""Calls of a turn that wait for clients of the Managed Agents API, and the decisions of clients on them.
 
 A call that a person is asked about has its first decision with the confirmation. If a worker makes the call, it has its
 last one with the result. A call that a client makes unasked has both with the result.
@@ -19,7 +19,7 @@ from app.store.store import Store
 from app.store.told_events import Told, told_row
 
 RESOLVED: Final = "resolved_content"
-"""Of an event's body: its content with what files hold that it names. Clients are not told it."""
+"""The key in an event's body of its content with what the files hold that it names. Clients are not told it."""
 
 INTERRUPTED: Final = "Tool execution was interrupted before completion. Please retry."
 
@@ -46,8 +46,8 @@ class OpenCall:
 
     @classmethod
     def of(cls, event: Told, policies: Policies) -> Self:
-        """Of a call for which a session is idle. In a thread the policies are others than those of the session's agent:
-        the event says whether the client makes the call."""
+        """The open call for which a session is idle. A thread has other policies than the session's agent: the event
+        says whether the client makes the call."""
         name, asks = event.body["name"], event.body.get("evaluated_permission") == "ask"
         thread, result = str(event.body.get("session_thread_id") or ""), ""
         if event.type == "agent.custom_tool_use":

@@ -50,7 +50,7 @@ class UserMessage(Body):
     content: Content
 
     def blocks(self, resolved: Parts) -> tuple[list[Json], list[Json]]:
-        """What the model is shown, and what clients are told of it. `resolved` is the content with what files hold."""
+        """The blocks for the model, and those for clients. `resolved` is the content with what the files hold."""
         shown = for_model(resolved)
         told = [
             part.model_dump(exclude_none=True) if names_file(part) else block

@@ -35,7 +35,7 @@ _MAX_SLUG: Final = 40
 
 
 def prefix_of(server: str) -> str:
-    """What stands before the names of an MCP server's tools, as the model is told them. No two servers have one, and
+    """The beginning of the names of an MCP server's tools, as the model is told them. No two servers have one, and
     none begins with another one."""
     if _PLAIN.fullmatch(server) and len(server) <= _MAX_SLUG:
         return f"mcp__{server}__"

@@ -1,4 +1,4 @@
-"""What requests of the Managed Agents API may say of the agents that an agent gives work to."""
+"""The part of a request of the Managed Agents API that names the agents to which an agent gives work."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Spent:
         )
 
     def without(self, usage: Usage, cost: float) -> Self:
-        """What is left when these model calls are those of others."""
+        """The rest when these model calls are those of others."""
         return replace(
             self,
             input_tokens=max(0, self.input_tokens - usage.input_tokens),
@@ -47,7 +47,7 @@ class Spent:
         )
 
     def with_cost(self, cost: float) -> Self:
-        """Of a request that is not the agent's own."""
+        """Adds the cost of a request that is not the agent's own."""
         return replace(self, cost=self.cost + cost)
 
     def with_web(self, *, searches: int = 0, fetches: int = 0) -> Self:

@@ -1,4 +1,4 @@
-"""What a webhook of the Managed Agents API is told, and how: JSON, signed as Standard Webhooks has it."""
+"""Tells a webhook of the Managed Agents API of an event: in JSON, signed as Standard Webhooks has it."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _DECIDED: Final = (
     )
     .distinct()
 )
-"""Of those sessions, whose runs wait, the ones that were decided on so long ago."""
+"""The sessions whose runs wait though their calls were decided on so long ago."""
 _STOPPED: Final = (
     select(told_events.c.session_id)
     .where(

@@ -92,7 +92,7 @@ class DeliveryStore:
             return True
 
     def disable(self, address: str) -> None:
-        """What waits for it is dropped. `address` is anything that stands for the endpoint's address."""
+        """Drops the events that wait for it. `address` is anything that stands for the endpoint's address."""
         try:
             with self._database.writing() as connection:
                 others = disabled_webhooks.c.address != address  # of former settings

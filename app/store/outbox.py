@@ -28,7 +28,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "session.updated": "session.updated",
     "span.outcome_evaluation_end": "session.outcome_evaluation_ended",
 }
-"""What webhooks call the events of sessions of which they tell."""
+"""The names that webhooks have for events of sessions."""
 
 _GIVEN: Final = ("id", "type", "subject_json", "attempts")
 _DELIVERIES: Final = table("webhook_deliveries", *map(column, _GIVEN), column("created_at"), column("due_at"))

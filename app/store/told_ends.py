@@ -205,7 +205,7 @@ def _results(connection: Connection, closed: Sequence[ClosedCall], root: str, at
 
 
 def _sent(connection: Connection, session_id: str, at: float, *, but: Collection[str]) -> list[Json]:
-    """What clients have sent that the run did not come to; an interrupt last, for it brings the end."""
+    """Events of clients that the run did not come to; an interrupt last, for it brings the end."""
     sent = sorted(waiting(connection, session_id), key=lambda event: event.type == "user.interrupt")
     return [
         event_row(session_id, event.id, event.type, event.body, at=at, number=0, call_id=event.call_id)

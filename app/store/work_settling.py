@@ -1,4 +1,4 @@
-"""What is left behind by a worker whose lease has ended, however it ended.
+"""Settles the calls of a worker whose lease has ended, however it ended.
 
 The evidence of what the worker has begun: it was shown the event of a call, or it was not. That is written down before
 it is shown, and nobody is shown anything under a lease that has ended. Each call that it was shown, and that has no

@@ -46,7 +46,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
-    """Whose an item's token is. `holds`: its lease has not run out."""
+    """The holder of an item's token. `holds`: its lease has not run out."""
 
     item_id: str
     session_id: str
@@ -207,7 +207,7 @@ class WorkStore:
             return _changed(connection, item, {"metadata_json": dump(change(item.metadata))})
 
     def holder(self, item_id: str, digest: str) -> TokenHolder | None:
-        """Whose that token is: the item's present one, or the one before."""
+        """The holder of that token: the item's present one, or the one before."""
         query = (
             select(work_items, sessions.c.owner, is_leased().label("leased"))
             .join(sessions, sessions.c.id == work_items.c.session_id)
@@ -236,7 +236,7 @@ class WorkStore:
             return bool(connection.execute(shown.values(shown=number, attempts=0)).rowcount)
 
     def fence(self, item_id: str, digest: str) -> Callable[[Connection], None]:
-        """What keeps the lease for the rest of a transaction. Unauthorized if it is lost."""
+        """A function that keeps the lease for the rest of a transaction. Unauthorized if it is lost."""
 
         def keep(connection: Connection) -> None:
             held = update(work_items).where(_held(item_id, digest)).values(id=work_items.c.id)

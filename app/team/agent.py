@@ -250,7 +250,7 @@ class Agent(AgentDefinition):
     roster: tuple[Colleague, ...] = ()
     """Agents of the team to whose threads it sends messages."""
     own_permissions: Permissions | None = None
-    """Those of its threads, before the team's."""
+    """The permissions of its threads, which count before the team's."""
 
     @property
     def starts_thinking(self) -> bool:

@@ -28,7 +28,7 @@ _FILES: Final[Mapping[str, Callable[..., Outcome]]] = {
 
 
 def declared(names: Sequence[str]) -> tuple[ClientTool, ...]:
-    """Those of the tools that work on files and commands, for a client that runs them."""
+    """The tools of these names that work on files and commands, for a client that runs them."""
     local = {"bash": Bash.bash, **_FILES}
     tools = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
     return tuple(ClientTool(one.name, one.description, one.parameters or {}) for one in tools)

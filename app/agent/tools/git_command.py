@@ -34,7 +34,7 @@ _DRIVERS: Final = r"^(filter\..*\.(clean|smudge|process)|diff\..*\.(textconv|com
 _PLACES: Final = ("rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir", "--show-toplevel")
 
 SCHEMES: Final = ("https",)
-"""Of addresses from which repositories are cloned."""
+"""Schemes of the addresses from which repositories are cloned."""
 
 NO_SUBMODULES: Final = "--ignore-submodules=all"
 """For `status` and `diff`: git would run in the submodules, and they have a configuration of their own."""

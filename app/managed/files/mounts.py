@@ -66,7 +66,7 @@ class Mounts:
 
 
 def mount_notes(new: Sequence[NewResource], agents: Sequence[Mapping[str, Any]]) -> Json:
-    """What the session's settings keep for the words to the models of its agents (`file_notes`)."""
+    """The part of the session's settings that `file_notes` makes words of."""
     files = [
         [relative(one.mount_path), one.content.size_bytes, one.facts.mime_type]
         for one in new

@@ -65,7 +65,8 @@ class SessionFiles:
         return [*self._clone(session)]
 
     def _clone(self, session: Session) -> Iterator[Json]:
-        """What is not there. It is cloned beside the session's directory, where no command of the session meddles."""
+        """Clones the repositories that are not there; and does so beside the session's directory, where no command of
+        the session meddles."""
         files, directory = self.files_of(session), Path(session.working_dir)
         end = time.monotonic() + CLONE_SECONDS
         for resource in self._store.resources.repositories(session.id):

@@ -85,7 +85,7 @@ class VaultToolset(McpToolset):
         return ServerLost(self._remote.name, str(self._masked(why)), is_unauthorized=is_unauthorized)
 
     def _call(self, name: str, arguments: Mapping[str, Any], context: ToolContext) -> Outcome:
-        """What the server says is told without the tokens that it was sent. Nobody is asked its questions: the
+        """Tokens that the server was sent are masked in what it says. Nobody is asked its questions: the
         session's clients have no words for them."""
         try:
             outcome = super()._call(name, arguments, context)
