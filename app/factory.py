@@ -371,7 +371,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             MessageResource(store, editor),
             MessageLimitsResource(max_body_bytes=settings.max_body_bytes),
             AuditResource(store.audit),
-            OwnerResource(store, control, roots),
+            OwnerResource(store, control, roots, directories.remove),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),

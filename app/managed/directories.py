@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from app.conversation.session import Session
 from app.door_ids import number_in
 from app.errors import InvalidRequest, NotFound
 from app.managed.teams import key_of
@@ -50,10 +49,10 @@ class Directories:
         directory.mkdir(mode=0o700)
         return directory
 
-    def remove(self, session: Session) -> None:
+    def remove(self, session_id: str, working_dir: str, *, owner: str) -> None:
         """The directory of a deleted session; not one in which a fork of the session still works."""
-        ground = self._roots.of(session.owner)
-        if (directory := own_directory(session.id, session.working_dir, ground)) is not None:
+        ground = self._roots.of(owner)
+        if (directory := own_directory(session_id, working_dir, ground)) is not None:
             self._remove(directory, ground)
 
     def sweep(self) -> None:

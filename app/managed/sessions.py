@@ -230,7 +230,8 @@ class SessionCalls(Calls):
                 "complete."
             )
         self._control.delete(found.session.id, by=requester(), wait=DELETE_SECONDS)
-        self._directories.remove(found.session)
+        gone = found.session
+        self._directories.remove(gone.id, gone.working_dir, owner=gone.owner)
         return json_response({"id": session_id, "type": "session_deleted"})
 
     def _cap(self, budget: Json | None) -> float | None:

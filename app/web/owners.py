@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 from flask import Response
@@ -13,13 +13,20 @@ from typing_extensions import TypedDict
 
 from app import errors
 from app.roots import Roots
-from app.runtime.own_directories import files_in, own_directory, remove
+from app.runtime.own_directories import files_in, own_directory
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 from app.web.access import own_name, requester, require_operator
 from app.web.resource import Resource, ResponseSpec, delete, get
 from app.web.response_json import json_response, time_text
 from app.web.tar_stream import END, file_member, member
+
+
+class RemoveDirectory(Protocol):
+    def __call__(self, session_id: str, working_dir: str, *, owner: str) -> None:
+        """Removes the directory of a deleted session, unless another session works in it."""
+        ...
+
 
 STOP_SECONDS: Final = 10.0
 """How long the removal of a name waits for the ends of its runs, all together."""
@@ -41,10 +48,13 @@ class OwnerResource(Resource):
     name = "owners"
     prefix = "/api/owners/<name>"
 
-    def __init__(self, store: Store, control: RunControl, roots: Roots) -> None:
+    def __init__(
+        self, store: Store, control: RunControl, roots: Roots, remove_directory: RemoveDirectory
+    ) -> None:
         self._store = store
         self._control = control
         self._roots = roots
+        self._remove_directory = remove_directory
 
     @get(
         "/export",
@@ -78,9 +88,10 @@ class OwnerResource(Resource):
         require_operator()
         name = _plain(name)
         self._store.audit.note("delete", "", detail=f"everything of {name}")
-        ground, deadline = self._roots.of(name), time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + STOP_SECONDS
+        sessions = self._store.belongings.sessions(name)
         deleted, failed = 0, []
-        for session in self._store.belongings.sessions(name):
+        for session in sessions:
             try:
                 left = max(0.0, deadline - time.monotonic())
                 self._control.delete(session.id, by=requester(), wait=left)
@@ -88,11 +99,10 @@ class OwnerResource(Resource):
                 pass  # a task, which went with its session; its directory may be there still
             except errors.SessionBusy:
                 failed.append(session.id)
-                continue
             else:
                 deleted += 1
-            if (directory := own_directory(session.id, session.working_dir, ground)) is not None:
-                remove(directory)
+        for session in sessions:  # once none of them works in another one's directory
+            self._remove_directory(session.id, session.working_dir, owner=name)
         removed = self._store.belongings.remove(name)
         body: RemovedJson = {"name": name, "sessions": deleted, "removed": removed, "failed_ids": failed}
         return json_response(body)

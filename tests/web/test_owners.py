@@ -130,3 +130,12 @@ def test_a_name_goes_with_everything_and_no_other_name_does(server: Server) -> N
     again = ops.call("DELETE", "/api/owners/ben")
     assert (again["sessions"], set(again["removed"].values())) == (0, {0})
     assert session != other
+
+
+def test_a_directory_in_which_somebody_else_works_stays(server: Server) -> None:
+    _, directory = furnish(server, "ben")
+    other = client(server, "ops")
+    session = other.new_session(working_dir=str(directory))
+    assert other.call("DELETE", "/api/owners/ben")["failed_ids"] == []
+    assert (directory / "in" / "ü.txt").exists()
+    assert other.session(session)["working_dir"] == str(directory)
