@@ -26,6 +26,7 @@ from app.managed.files.session_files import SessionFiles
 from app.managed.followers import Followers
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
+from app.managed.new_sessions import NewSessions
 from app.managed.resuming import RESUME_SECONDS, Resuming
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
@@ -377,7 +378,15 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
-            SessionCalls(store, control, runtime.manager, directories, served, mounts, every_agent, resuming),
+            SessionCalls(
+                store,
+                control,
+                runtime.manager,
+                directories,
+                served,
+                NewSessions(store, directories, served, mounts, every_agent),
+                resuming,
+            ),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(

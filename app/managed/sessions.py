@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -10,46 +9,32 @@ from typing import Any, Final
 from flask import Response
 
 from app.conversation.managed_events import is_self_hosted
-from app.conversation.session import Session
 from app.door_ids import new_id
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest
 from app.managed.bodies import patched, read
 from app.managed.budgets import cap as cap_of
-from app.managed.budgets import changed_budget, first_budget
+from app.managed.budgets import changed_budget
 from app.managed.calls import Calls, delete, get, post
 from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
-from app.managed.every_agent import EveryAgent
-from app.managed.files.file_sources import FileSources
-from app.managed.files.mounts import Mounts, mount_notes
-from app.managed.given_ids import checked, number_of
-from app.managed.memory.attached_stores import attached
-from app.managed.memory.memory_bodies import Attached
+from app.managed.given_ids import number_of
+from app.managed.new_sessions import NewSessions
 from app.managed.paging import SessionPages
 from app.managed.resuming import Resuming
-from app.managed.rosters import members_of, resolved_roster
-from app.managed.sent_messages import first_messages
 from app.managed.served_tools import ServedTools
 from app.managed.session_bodies import (
-    AgentReference,
-    AgentWithOverrides,
     CreateSession,
     UpdateSession,
-    overridden,
-    refuse_second_outcome,
     refuse_unserved,
     with_tools,
 )
-from app.managed.session_json import session_agent, session_json
-from app.managed.skills.session_skills import skill_settings, skills_of_all
-from app.managed.teams import AGENT, key_of
-from app.managed.vaults.session_vaults import usable_vaults
+from app.managed.session_json import session_json
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.store.told_events import event_row
-from app.web.access import own_name, owner, requester
+from app.web.access import owner, requester
 from app.web.response_json import json_response
 from app.web.worker_routes import OF_ITEM
 
@@ -68,98 +53,23 @@ class SessionCalls(Calls):
         manager: RuntimeManager,
         directories: Directories,
         served: ServedTools,
-        mounts: Mounts,
-        agents: EveryAgent,
+        new: NewSessions,
         resuming: Resuming,
     ) -> None:
-        self._agents = agents
         self._store = store
         self._control = control
         self._manager = manager
         self._directories = directories
         self._served = served
-        self._mounts = mounts
+        self._new = new
         self._resuming = resuming
 
     @post("")
     def create(self) -> Response:
-        body = read(CreateSession)
-        refuse_second_outcome(body)
-        agent = self._agent(body.agent)
-        environment = self._store.environments.get(checked("env", body.environment_id), owner=owner())
-        if environment.archived_at is not None:
-            raise InvalidRequest(
-                f"Environment {environment.id} is archived.", error_code="environment_archived"
-            )
-        self._served.check_network(environment)
-        config = environment.definition["config"]
-        settings = {"agent": agent, "metadata": body.metadata, "environment_type": config["type"]}
-        if not (self_hosted := is_self_hosted(settings)):
-            settings["networking"] = config["networking"]["type"]
-        networking = settings.get("networking", UNRESTRICTED)
-        everyone = (agent, *members_of(agent))
-        if self_hosted and members_of(agent):
-            raise InvalidRequest(
-                "agent.multiagent: an agent with a roster can't work in a self_hosted environment here"
-            )
-        for one in everyone:
-            self._served.check(one, "agent.tools", self_hosted=self_hosted)
-        skills = skills_of_all(self._store.skills, everyone, "agent.skills", owner=owner())
-        file = self._agents.file(agent["id"])
-        if file is not None and (self_hosted or networking != UNRESTRICTED):
-            raise InvalidRequest(
-                "environment_id: the tools of an agent file run here, and their network can't be limited"
-            )
-        for one in everyone:
-            self._served.check_servers(one, networking, "agent.tools")
-        vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
-        stores = [one for one in body.resources if isinstance(one, Attached)]
-        memory_stores = attached(self._store.memory_stores, stores, owner=owner())
-        budget = first_budget(body.budget, agent)
-        session_id = str(uuid.uuid4())
-        files = [one for one in body.resources if not isinstance(one, Attached)]
-        if files and self_hosted:
-            raise InvalidRequest("resources: workers of a self_hosted environment are given no files")
-        resources = self._mounts.new(files, session_id=session_id, session_owner=own_name(), owner=owner())
-        settings |= {
-            "agent": agent,
-            "mounts": mount_notes(resources, everyone),
-            "vault_ids": vault_ids,
-            "skills": skill_settings(skills),
-            "agent_file": None if file is None else file.key,
-            "memory_stores": memory_stores,
-            "budget": budget,
-        }
-        sources = FileSources(self._store.files, owner=owner())
-        messages, events = first_messages(
-            self._store, session_id, body.initial_events, by=requester(), sources=sources
-        )
-        directories = self._directories
-        session = Session(
-            id=session_id,
-            title=body.title or "",
-            owner=own_name(),
-            working_dir=""
-            if self_hosted
-            else str(directories.make(session_id, agent["id"], owner=own_name())),
-            handed_to=f"{key_of(session_id)}/{AGENT}",
-            budget=self._cap(budget),
-        )
-        session = replace(session, choices=replace(session.choices, without_title=True))
-        made = self._store.managed.create(
-            session,
-            agent_id=agent["id"],
-            agent_version=agent["version"],
-            environment_id=environment.id,
-            settings=settings,
-            resources=resources,
-            skills=[one.id for one in skills],
-            messages=messages,
-            events=events,
-        )
-        if messages:
-            self._manager.start_queued(session_id)
-            made = self._store.managed.get(session_id, owner=None)
+        made = self._new.make(body := read(CreateSession))
+        if body.initial_events:
+            self._manager.start_queued(made.session.id)
+            made = self._store.managed.get(made.session.id, owner=None)
         return self._shown(made)
 
     @get("")
@@ -247,24 +157,6 @@ class SessionCalls(Calls):
         """Makes the answers about these sessions."""
         resources, outcomes = self._store.resources.of(session_ids), self._store.outcomes.of(session_ids)
         return lambda one: session_json(one, resources[one.session.id], outcomes.get(one.session.id, ()))
-
-    def _agent(self, given: AgentReference | AgentWithOverrides) -> Json:
-        """The agent that is frozen into the session. NotFound, InvalidRequest."""
-        try:
-            stored = self._agents.get(checked("agent", given.id), version=given.version, owner=owner())
-        except NotFound as error:
-            if given.version is None or "version" not in error.message:
-                raise
-            raise NotFound(f"agent.version: {given.version} not found") from None
-        if stored.archived_at is not None:
-            raise InvalidRequest(f"agent {given.id} is archived and cannot be used to create a session")
-        if isinstance(given, AgentWithOverrides) and self._agents.file(given.id) is not None:
-            raise InvalidRequest("agent.type: an agent file can't be overridden")
-        agent = session_agent(stored, overridden(stored.definition, given))
-        agent["multiagent"] = resolved_roster(agent, self._store.agents, session_agent)
-        for one in (agent, *members_of(agent)):
-            refuse_unserved(one)
-        return agent
 
     def _told_of_change(self, before: ManagedSession, after: ManagedSession) -> Sequence[Json]:
         body: Json = {}
