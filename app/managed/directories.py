@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from app.door_ids import number_in
 from app.errors import InvalidRequest, NotFound
 from app.managed.teams import key_of
 from app.roots import NAME, Ground, Roots
-from app.runtime.own_directories import mark_beside, own_directory, remove
+from app.runtime.own_directories import CLONING, mark_beside, own_directory, remove
 from app.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,10 @@ class Directories:
             return
         for folder in self._folders():
             (folder / _CLOCK).touch(mode=0o600)
-            for mark, session, agent in self._old_marks(folder):
+            old = [*self._old(folder)]
+            for clone in (one for one in old if one.name.startswith(CLONING)):
+                shutil.rmtree(clone, ignore_errors=True)  # a clone takes minutes at most
+            for mark, session, agent in self._marks(old):
                 number = number_in("sesn", session)
                 if (
                     number is None
@@ -81,11 +85,20 @@ class Directories:
             found = Path(pattern.anchor).glob(str(place).replace(NAME, "*"))
             yield from sorted(one for one in found if one.is_dir())
 
-    def _old_marks(self, folder: Path) -> Iterator[tuple[Path, str, str]]:
-        """By the clock of the disk."""
+    def _old(self, folder: Path) -> Iterator[Path]:
+        """By the clock of the disk. A session may be made or deleted meanwhile."""
         now = (folder / _CLOCK).stat().st_mtime
         for entry in sorted(folder.iterdir()):
-            if (found := _MARK.fullmatch(entry.name)) and now - entry.lstat().st_mtime >= KEEP_SECONDS:
+            try:
+                age = now - entry.lstat().st_mtime
+            except FileNotFoundError:
+                continue
+            if age >= KEEP_SECONDS:
+                yield entry
+
+    def _marks(self, entries: Iterable[Path]) -> Iterator[tuple[Path, str, str]]:
+        for entry in entries:
+            if found := _MARK.fullmatch(entry.name):
                 yield entry, found[1], found[2]
 
     def _knows(self, agent_id: str) -> bool:

@@ -15,6 +15,9 @@ from app.agent.tools.path_walk import open_directory
 from app.door_ids import number_in
 from app.roots import Ground
 
+CLONING: Final = ".cloning-"
+"""How the name of a directory begins in which a repository is cloned, beside that of its session."""
+
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 

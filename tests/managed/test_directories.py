@@ -12,6 +12,7 @@ from app.factory import Server
 from app.managed import directories
 from app.managed.directories import Directories
 from app.managed.given_ids import number_of
+from app.runtime.own_directories import CLONING
 from app.selfcheck.own_files import roots_of
 from tests.harness.in_process import LocalClient
 from tests.managed.conftest import Sdk, SessionMaker
@@ -58,6 +59,18 @@ def test_what_a_crash_leaves_behind_is_swept(
     assert (kept.is_dir(), gone.exists(), fresh.is_dir(), strange.is_dir()) == (True, False, True, True)
     assert elsewhere.is_dir()
     assert not list(gone.parent.glob(f".{gone.name}.*"))
+
+
+def test_a_clone_that_a_process_died_in_is_swept(
+    sdk: Sdk, server: Server, new_session: SessionMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of(server, new_session().id)
+    left, under_way = (place.with_name(f"{CLONING}{name}") for name in ("left", "under-way"))
+    for one in (left, under_way):
+        (one / "clone").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    sweep(server, monkeypatch)
+    assert (left.exists(), under_way.is_dir(), place.is_dir()) == (False, True, True)
 
 
 def test_a_deleted_session_leaves_nothing_behind(sdk: Sdk, server: Server, new_session: SessionMaker) -> None:

@@ -22,6 +22,7 @@ from app.errors import AppError, InvalidRequest, NotFound
 from app.managed.files.uploads import type_of
 from app.managed.places import relative
 from app.roots import Roots
+from app.runtime.own_directories import CLONING
 from app.store.file_store import CHUNK, FileFacts, StoredFile
 from app.store.store import Store
 
@@ -81,7 +82,7 @@ class SessionFiles:
             given = resource.settings["checkout"] or {}
             checkout = Checkout(given.get("name", ""), given.get("sha", "")) if given else None
             try:
-                with TemporaryDirectory(prefix=".cloning-", dir=directory.parent) as beside:
+                with TemporaryDirectory(prefix=CLONING, dir=directory.parent) as beside:
                     left = end - time.monotonic()
                     clone(url, checkout, Path(beside, "clone"), self._environment, seconds=left)
                     files.place_directory(path, Path(beside, "clone"))
