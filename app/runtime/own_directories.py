@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from app.agent.tools.path_walk import open_directory
+from app.agent.tools.path_walk import open_directory, regular_files
 from app.door_ids import number_in
 from app.roots import Ground
 
@@ -61,18 +60,14 @@ def files_in(directory: Path) -> Iterator[OwnFile]:
     except OSError:
         return
     try:
-        for here, _, names, inside in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-            for name in sorted(names):
-                try:
-                    if not stat.S_ISREG(os.stat(name, dir_fd=inside, follow_symlinks=False).st_mode):
-                        continue
-                    fd = os.open(name, _FILE, dir_fd=inside)
-                except OSError:
-                    continue
-                with os.fdopen(fd, "rb") as file:
-                    status = os.fstat(fd)
-                    path = os.path.normpath(os.path.join(here, name))
-                    yield OwnFile(path, status.st_size, status.st_mtime, file)
+        for path, inside, name, _ in regular_files(top):
+            try:
+                fd = os.open(name, _FILE, dir_fd=inside)
+            except OSError:
+                continue
+            with os.fdopen(fd, "rb") as file:
+                status = os.fstat(fd)
+                yield OwnFile(path, status.st_size, status.st_mtime, file)
     finally:
         os.close(top)
 

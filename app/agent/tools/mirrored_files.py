@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from app.agent.tools.path_walk import enter
+from app.agent.tools.path_walk import enter, regular_files
 from app.agent.tools.sandbox import FileRefused, Sandbox
 
 Stamp = tuple[int, int, int, int]
@@ -44,8 +43,8 @@ class MirroredFiles(Sandbox):
             with self._at(base, "open", follow=False) as place:
                 top = enter(place.name, place.directory)
                 try:
-                    for path, directory, name, status in _files(top):
-                        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+                    for inner, directory, name, status in regular_files(top):
+                        path, stamp = f"/{inner}", _stamp_of(status)
                         before = known.get(path)
                         if before is None or before.stamp != stamp:
                             before = self._read(directory, name, stamp, limit)
@@ -76,8 +75,7 @@ class MirroredFiles(Sandbox):
         """Removes a file, unless it has changed since it had that stamp."""
         if self._stamp(path) != unless_changed:
             return False
-        with self._at(path, "remove", follow=False) as place:
-            os.unlink(place.name, dir_fd=place.directory)
+        self.remove_file(path)
         return True
 
     def _stamp(self, path: str) -> Stamp | None:
@@ -86,7 +84,7 @@ class MirroredFiles(Sandbox):
                 status = os.stat(place.name, dir_fd=place.directory, follow_symlinks=False)
             except FileNotFoundError:
                 return None
-            return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            return _stamp_of(status)
 
     def _read(self, directory: int, name: str, stamp: Stamp, limit: int) -> Looked | None:
         """None for one that is gone by now, or can't be read."""
@@ -105,14 +103,5 @@ class MirroredFiles(Sandbox):
         return Looked(stamp, hashlib.sha256(data).hexdigest(), data) if len(data) <= limit else None
 
 
-def _files(top: int) -> Iterator[tuple[str, int, str, os.stat_result]]:
-    """Each regular file below an open directory: its path, the descriptor of the directory that it is in, its name, and
-    what it is."""
-    for here, _, names, directory in os.fwalk(".", dir_fd=top, follow_symlinks=False):
-        for name in names:
-            try:
-                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield f"/{os.path.normpath(os.path.join(here, name))}", directory, name, status
+def _stamp_of(status: os.stat_result) -> Stamp:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -152,3 +154,16 @@ def _refuse_own(marks: Marks, directory: int, name: str) -> None:
         return  # not there, or not to be looked at: the next step finds out
     if marks.bear(status):
         raise Refused(OWN)
+
+
+def regular_files(top: int) -> Iterator[tuple[str, int, str, os.stat_result]]:
+    """Each regular file below an open directory: its path from there, the descriptor of its directory, its name, its
+    status. No link is followed, and what can't be looked at is left out."""
+    for here, _, names, directory in os.fwalk(".", dir_fd=top, follow_symlinks=False):
+        for name in sorted(names):
+            try:
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield os.path.normpath(os.path.join(here, name)), directory, name, status

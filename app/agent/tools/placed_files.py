@@ -54,11 +54,6 @@ class PlacedFiles(Sandbox):
         with self._at(path, "place", create=True, follow=False) as place:
             os.rename(source, place.name, dst_dir_fd=place.directory)
 
-    def remove(self, path: str) -> None:
-        """A file, or a link: what that points to stays."""
-        with self._at(path, "remove", follow=False) as place:
-            os.unlink(place.name, dir_fd=place.directory)
-
     def look(self, path: str) -> Found:
         """A regular file. No link is followed to it."""
         with self.opened(path) as (found, _):

@@ -174,6 +174,11 @@ class Sandbox:
             except FileExistsError:
                 os.close(enter(place.name, place.directory))
 
+    def remove_file(self, path: str) -> None:
+        """A file, or a link: what that points to stays."""
+        with self._at(path, "remove", follow=False) as place:
+            os.unlink(place.name, dir_fd=place.directory)
+
     def remove_directory(self, path: str) -> None:
         """An empty directory; a link to one is left alone."""
         with self._at(path, "remove", follow=False) as place:

@@ -100,7 +100,7 @@ class SessionFiles:
         files = self.files_of(session)
         if (directory / UPLOADS).is_symlink():
             with _logged(session):
-                files.remove(UPLOADS)
+                files.remove_file(UPLOADS)
         there = {
             path: entry.changed
             for path, entry in islice(_below(files, UPLOADS), MOST_LOOKED_AT)
@@ -118,7 +118,7 @@ class SessionFiles:
         files, path = self.files_of(session), relative(mount_path) or mount_path
         with _logged(session):
             if Path(session.working_dir).is_dir() and files.exists(path):
-                files.remove(path)
+                files.remove_file(path)
 
     def capture(self, session: Session) -> None:
         """Makes a file of whatever lies below `outputs/` and has changed since the last time; the one before of that
