@@ -59,21 +59,22 @@ class Served:
         return any(one in ready for ready in self.rounds)
 
 
-@pytest.fixture
-def served() -> Iterator[Served]:
-    served = Served()
-    yield served
-    served.loop.close()
+Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+def pair() -> Iterator[Pair]:
     near, far = socket.socketpair()
     with near, far:
         yield near, far
 
 
-Pair = tuple[socket.socket, socket.socket]
+@pytest.fixture
+def served(pair: Pair) -> Iterator[Served]:
+    """It ends before the pair is closed: `select` and `poll` refuse a closed descriptor."""
+    served = Served()
+    yield served
+    served.loop.close()
 
 
 def test_a_socket_that_is_registered_while_the_loop_waits_is_served(served: Served, pair: Pair) -> None:
