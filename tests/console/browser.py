@@ -38,6 +38,9 @@ class Browser:
         options.binary_location = found[0]
         for argument in (
             "--headless=new",
+            "--disable-gpu",
+            "--process-per-site",
+            "--no-zygote",
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--window-size=1200,800",

@@ -16,8 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
@@ -44,25 +46,8 @@ LIBRARIES: Final = (
     "sqlalchemy.dialects.sqlite",
     "yaml",
 )
-OURS: Final = (
-    "app.agent.anthropic.anthropic_model",
-    "app.agent.hook_runner",
-    "app.agent.loop",
-    "app.agent.tools.registry",
-    "app.http_worker.worker",
-    "app.runtime.titles",
-    "app.runtime.run_preflight",
-    "app.selfcheck",
-    "app.web.agents",
-    "app.web.application",
-    "app.web.imports",
-    "app.web.openapi.document",
-    "app.web.reference",
-    "app.web.session_models",
-    "app.web.session_settings",
-)
-"""What `app.factory` and `gunicorn.conf.py` need, without what needs prometheus_client: that one looks at the
-environment while it is imported."""
+NUMBERS: Final = "prometheus_client"
+"""The library that looks at its environment while it is imported: for the directory of a server's numbers."""
 
 
 class WarmProcess:
@@ -182,12 +167,19 @@ def breed() -> bool:
     return False
 
 
+def import_what_needs_no_numbers() -> None:
+    """All of `app` that does not import the library of numbers, be it on the way: that fails here."""
+    sys.modules[NUMBERS] = None  # type: ignore[assignment]  # the import system's word for "there is none"
+    for module in walk_packages([str(ROOT / "app")], "app."):
+        with suppress(ImportError):
+            import_module(module.name)
+    del sys.modules[NUMBERS]
+
+
 def main() -> None:
-    for name in LIBRARIES + OURS:
+    for name in LIBRARIES:
         import_module(name)
-    assert "prometheus_client" not in sys.modules, (
-        "it would know nothing of the directory of a server's numbers"
-    )
+    import_what_needs_no_numbers()
     assert threading.active_count() == 1, "who forks must be alone"
     gc.collect()
     gc.freeze()  # a collection in a child would write to the pages that it shares

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psycopg
+
 from app.store.engine import Database
 from app.store.migrate import migrate
 from tests.harness.process import free_port
@@ -59,12 +61,13 @@ class PostgresServer:
         """What the server has written about itself and its clients' mistakes."""
         return (self._directory / "log").read_text(errors="replace")
 
-    def new_database(self, *options: str) -> str:
-        """The URL of an empty database, unless the options of `createdb` say otherwise."""
+    def new_database(self, options: str = "") -> str:
+        """The URL of an empty database, unless the options of CREATE DATABASE say otherwise."""
         self._databases += 1
         name = f"baton{self._databases}"
-        self._call("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", *options, name)
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} {options}".encode())
+        return self._url(name)
 
     def migrated_database(self) -> str:
         """The URL of a database as `migrate` leaves it, which is done once."""
@@ -73,7 +76,12 @@ class PostgresServer:
             with closing(Database(url)) as database:
                 migrate(database)
             self._template = url.rpartition("/")[2]
-        return self.new_database("--template", self._template)
+        return self.new_database(
+            f"TEMPLATE {self._template} STRATEGY file_copy"
+        )  # a third of the default's time
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def dump(self, url: str) -> str:
         """The database as SQL text that any role can load."""

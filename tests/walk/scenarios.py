@@ -170,8 +170,8 @@ def retry(stage: Stage) -> None:
 
 
 def fail_and_die(stage: Stage) -> None:
-    """In the middle of a turn, after a tool has run."""
-    text = f"{stage.call('note', 'a')}[then][say done]"
+    """In the middle of a turn, after a tool has run: the model says no more, so its process ends first."""
+    text = f"{stage.call('note', 'a')}[then][stall 1 times 1][say done]"
     stage.person.read(stage.person.run(text), tool_call_response=die)
 
 
