@@ -171,8 +171,14 @@ class AgentLoop:
         agent = self._agent
         yield agent_info(agent)
         yield team_info(self._context.team, agent)
-        yield from self._listing.steps()
-        if not (yield from self._queued_message()) and not self._retries:
+        queued = yield from self._queued_message()
+        try:
+            yield from self._listing.steps()
+        except RunCancelled:
+            yield from self._tell(queued)
+            raise
+        yield from self._greet(queued)
+        if not queued and not self._retries:
             yield from self._user_message()
         yield events.StreamStarted(agent_name=agent.name, session_id=self._session.id)
         if self._depth == 0:
@@ -183,11 +189,12 @@ class AgentLoop:
         if self._depth == 0:
             yield from self._hooks.end(reason)
 
-    def _queued_message(self) -> Generator[Step, Any, bool]:
-        """Lets in what a run that was started for the queue has to answer: it is told of before the agent begins."""
+    def _queued_message(self) -> Generator[Step, Any, Sequence[Message]]:
+        """Lets in what a run that was started for the queue has to answer. Before the tools are listed: an interrupt
+        that comes while a tool server starts would leave the message in the queue, for the next run to answer."""
         if self._depth or self._history.open_calls or not self._history.is_answered:
-            return False
-        return (yield from self._safe_point(ending=True))
+            return ()
+        return (yield from self._arrivals(ending=True))
 
     def _user_message(self) -> Steps:
         if self._history.is_answered:
@@ -329,19 +336,33 @@ class AgentLoop:
             self._history.add(row)
 
     def _safe_point(self, *, ending: bool) -> Generator[Step, Any, bool]:
-        """Lets new user messages in; says whether there were any. A paused turn that goes on lets nobody in."""
+        """Lets new user messages in and tells of them; says whether there were any."""
+        arrived = yield from self._arrivals(ending=ending)
+        yield from self._greet(arrived)
+        return bool(arrived)
+
+    def _arrivals(self, *, ending: bool) -> Generator[Step, Any, Sequence[Message]]:
+        """Lets new user messages in. A paused turn that goes on lets nobody in."""
         if self._context.cancellation.is_set():
             raise RunCancelled()
         if self._depth and not ending and self._context.is_interrupted(self._session.id):
             raise ThreadInterrupted()
         if self._history.transcript.unserved and not ending:
-            return False
+            return ()
         arrived: Sequence[Message] = (yield SafePoint(self._session.id, ending, self._agent.name)) or ()
         if arrived:
             self._history.arrive(arrived)
             self._repetition.forget()
+        return arrived
+
+    def _greet(self, arrived: Sequence[Message]) -> Steps:
+        yield from self._tell(arrived)
+        if arrived:
             yield from self._hooks.arrived(arrived)
-        return bool(arrived)
+
+    def _tell(self, arrived: Sequence[Message]) -> Steps:
+        for row in arrived:
+            yield user_message_event(self._session.id, row)
 
     def _delegate(self, call_id: str, task: Delegation | None) -> Generator[Step, Any, ToolResult]:
         to_thread = isinstance(task, ToThread) or (task is None and bool(self._own.roster))

@@ -184,7 +184,7 @@ class Ask:
 class SafePoint:
     """Every call has its result: the one place where new user messages may enter.
 
-    Answered with the events that tell of messages that were put in, and these messages as stored.
+    Answered with the messages that were put in, as stored; readers are not told of them yet.
     `ending` says that the run will end if there are none; else it may be paused here, before the `agent` goes on.
     """
 

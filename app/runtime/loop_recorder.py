@@ -40,7 +40,6 @@ from app.conversation.frozen_prompt import FrozenPrompt
 from app.conversation.queued_message import CAPACITY, QueueKind
 from app.conversation.run import Answer, Baton, CallState, Question
 from app.conversation.transcript import Message
-from app.conversation.wire_content import user_message_event
 from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunCancelled, StoreUnavailable
 from app.runtime.live_run import LiveRun, RunParked
 from app.runtime.teller import Rows
@@ -124,7 +123,8 @@ class Recorder:
             self._live.hand_over(fact.session_id, fact.agent)
 
     def _safe_point(self, point: SafePoint) -> Sequence[Message]:
-        """Lets in what waits for this session: all steers, and one follow-up if the run would end now."""
+        """Lets in what waits for this session: all steers, and one follow-up if the run would end now. The loop tells
+        of them."""
         run, reads = self._live.run, self._store.reads
         is_own = point.session_id == run.session_id
         if point.ending and not is_own:
@@ -149,8 +149,6 @@ class Recorder:
         taken = self._patiently(
             lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds, told=told)
         )
-        for _, message in taken or ():
-            self._publish(user_message_event(point.session_id, message))
         return [replace(message, came_as=queued.kind) for queued, message in taken or ()]
 
     def _pause(self, point: SafePoint) -> None:

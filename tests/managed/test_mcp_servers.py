@@ -139,7 +139,7 @@ def test_a_new_token_counts_for_a_session_that_runs_already(sdk: Sdk, site: Site
     )
     until_idle(sdk, session)
     assert errors(sdk, session) == [("mcp_authentication_failed_error", "tools")]
-    assert types(sdk, session) == [*AROUND, "session.error", "user.message", *REQUEST, *IDLE]
+    assert types(sdk, session) == [*AROUND, "user.message", "session.error", *REQUEST, *IDLE]
     (credential,) = sdk.beta.vaults.credentials.list(wrong)
     auth: Any = {"type": "static_bearer", "token": TOKEN}
     sdk.beta.vaults.credentials.update(credential.id, vault_id=wrong, auth=auth)
@@ -236,22 +236,29 @@ def test_a_call_whose_run_is_taken_away_has_an_unknown_outcome(sdk: Sdk, server:
     assert (result.mcp_tool_use_id, result.is_error) == (use.id, True)
 
 
-def test_an_interrupt_waits_for_no_server(sdk: Sdk, web: WebSite) -> None:
+def test_an_interrupt_waits_for_no_server_and_leaves_no_message_for_the_next_run(
+    sdk: Sdk, web: WebSite
+) -> None:
     over = Event()
 
     def hold(_request: BaseHTTPRequestHandler) -> None:
         over.wait(60)
 
     web.pages["/mcp"] = hold
-    session = started(sdk, web.url("/mcp"), "[say Never.]")
+    session = started(sdk, web.url("/mcp"), "Are you there?")
     eventually(lambda: web.asked, "the server is asked")
     interrupt: Any = {"type": "user.interrupt"}
     sdk.beta.sessions.events.send(session, events=[interrupt])
     until_idle(sdk, session)
     assert errors(sdk, session) == []
     assert events(sdk, session, "session.status_idle")[0].stop_reason.type == "end_turn"
-    over.set()  # the message that the run had not come to is answered by the next one
+    (message,) = events(sdk, session, "user.message")
+    assert message.processed_at is not None
+    over.set()
+    sdk.beta.sessions.events.send(session, events=[say("[say Hello.]")])
     until_idle(sdk, session, times=2)
+    assert [one.content[0].text for one in events(sdk, session, "agent.message")] == ["Hello."]
+    assert len(events(sdk, session, "session.status_running")) == 2
 
 
 def test_a_session_gets_another_server_while_it_is_idle(sdk: Sdk, site: Site) -> None:
