@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 LOCK := requirements/ci.txt
 SECONDS ?= 60
 
-.PHONY: install install-dev run test coverage lint audit check format bench chaos examples picture client lock clean
+.PHONY: install install-dev run test test-slow coverage lint audit check format bench chaos examples picture client lock clean
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -25,8 +25,14 @@ $(VENV)/.installed-dev: pyproject.toml $(LOCK)
 run: install
 	$(BIN)/gunicorn
 
+PYTEST := $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+
+# In less than six minutes, without the tests of tests/slow_tests.py.
 test: install-dev
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-slow: install-dev
+	$(PYTEST) --slow
 
 # The packages whose tests run in their own process, what agent files limit, and what sessions of the Managed Agents API
 # bring into these packages, one worker: lines that only a server of a test's reaches don't count.

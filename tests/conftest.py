@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
@@ -29,6 +29,7 @@ from tests.harness.routes import compile_routes_once
 from tests.harness.sqlite import sqlite_in
 from tests.harness.strict_client import decode_as_sent
 from tests.harness.wire import Client
+from tests.slow_tests import ON_POSTGRES, SLOW
 
 TESTS = Path(__file__).parent
 AGENTS = TESTS / "agents_for_tests"
@@ -81,6 +82,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough", action="store_true", help="kill servers at more moments than `make test` does"
     )
+    parser.addoption(
+        "--slow", action="store_true", help="run the tests that `make test` leaves out for their time"
+    )
     parser.addoption("--pictures", action="store_true", help="draw the pictures of the console's pages anew")
 
 
@@ -110,13 +114,29 @@ def compile_a_share() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that are marked as thorough are left out, unless they are asked for; long tests come first, so that no
-    process has a long file left when the others have nothing left to do."""
+    """Tests that are marked as thorough are left out, unless they are asked for, and so are slow ones, unless a path
+    names them; long tests come first, so that no process has a long file left when the others have nothing left to
+    do."""
+    left_out: list[pytest.Item] = []
     if not config.getoption("--thorough"):
         left_out = [item for item in items if item.get_closest_marker("thorough")]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        left_out += [item for item in items if is_slow(item) != config.getoption("--slow")]
+    leave_out(config, items, left_out)
     items.sort(key=lambda item: rank(item.path))
+
+
+def is_slow(item: pytest.Item) -> bool:
+    name = item.nodeid.removeprefix("tests/")
+    return name.startswith(SLOW) or (
+        name.startswith(ON_POSTGRES) and item.get_closest_marker("postgres") is not None
+    )
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], those: Sequence[pytest.Item]) -> None:
+    ids = {id(item) for item in those}
+    items[:] = [item for item in items if id(item) not in ids]
+    config.hook.pytest_deselected(items=those)
 
 
 @cache
