@@ -28,8 +28,11 @@ SLOW: Final = (
     "console/test_stand_in.py",
     "console/test_try_it.py",
     # how it is installed, started and described
+    "commands/test_init.py",
+    "commands/test_local.py",
     "deployment/test_backup.py",
     "deployment/test_hostile_directory.py",
+    "deployment/test_metrics.py",
     "deployment/test_secrets.py",
     "deployment/test_several_upstreams.py",
     "deployment/test_socket_activation.py",
@@ -62,7 +65,9 @@ SLOW: Final = (
     "test_cage.py",
     "test_clocks.py::test_no_stored_time_comes_from_a_host_s_clock",
     "test_hostile_files.py::test_a_trap_in_place_of_every_file_lets_nothing_in",
+    "test_hostile_files.py::test_a_tool_that_is_given_a_trap_by_its_name_ends",
     "test_run_seconds.py",
+    "test_tool_environment.py",
 )
 """Each is the beginning of the id of one or more tests, below tests/."""
 
@@ -71,7 +76,9 @@ ON_POSTGRES: Final = (
     "deployment/",
     "kill_points/",
     "managed/",
+    "runtime/",
     "test_adoption.py",
+    "web/",
     "while_it_runs/",
 )
 """Tests of these files run on SQLite in `make test`, and on PostgreSQL among the slow ones. What the store writes is

@@ -170,9 +170,9 @@ def retry(stage: Stage) -> None:
 
 
 def fail_and_die(stage: Stage) -> None:
-    """In the middle of a turn, after a tool has run: the model says no more, so its process ends first."""
-    text = f"{stage.call('note', 'a')}[then][stall 1 times 1][say done]"
-    stage.person.read(stage.person.run(text), tool_call_response=die)
+    """In the middle of the model's second answer, which is cut then; the answer to a retry is whole."""
+    text = f"{stage.call('note', 'a')}[then][stall 1 times 1][say done and done again]"
+    stage.person.read(stage.person.run(text), agent_choice=die)
 
 
 def retry_after_kill(stage: Stage) -> None:
