@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Final
 
-_AT_EACH_WRITE: Final = "kill_points/test_every_write.py::test_f16_f17_a_server_that_dies_at_a_write_leaves_a_session_that_works_at_once"
+_WRITES: Final = "kill_points/test_every_write.py::test_f16_f17_a_server_that_dies_at_a_write"
+
 SLOW: Final = (
     # pages of the console: the quick ones are conversation, approvals, reattach, safety and smaller files
     "console/test_appearance.py",
@@ -53,7 +54,7 @@ SLOW: Final = (
     "deployment/test_clients_that_do_not_read.py",
     "deployment/test_slow_clients.py",
     "failure_modes/test_hangups.py",
-    f"{_AT_EACH_WRITE}[sqlite-after]",
+    f"{_WRITES}_leaves_a_session_that_works_at_once[sqlite-after]",
     "kill_points/test_every_write.py::test_f16_an_accepted_follow_up_is_never_lost_and_never_said_twice",
     "kill_points/test_questions.py",
     "managed/test_custom_kill_points.py",
