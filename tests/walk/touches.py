@@ -63,7 +63,9 @@ def _watch_databases(wire: Tripwire) -> None:
         try:
             wire.touch(kind, what)
         except Tripped:
-            raise sqlite3.OperationalError("disk I/O error") from None
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR  # as SQLite's own errors have it
+            raise error from None
 
     class PostgresCursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *more: Any, **options: Any) -> Any:
