@@ -37,7 +37,7 @@ from app.agent.loop_steps import (
 )
 from app.conversation.events import ElicitationRequest, Event, MaxIterationsReached, RuntimePaused
 from app.conversation.frozen_prompt import FrozenPrompt
-from app.conversation.queued_message import CAPACITY, QueueKind
+from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Answer, Baton, CallState, Question
 from app.conversation.transcript import Message
 from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunCancelled, StoreUnavailable
@@ -145,7 +145,7 @@ class Recorder:
         if not look.steers and not (point.ending and look.followups):
             return ()
         kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]
-        told = None if self._live.teller is None else self._live.teller.came
+        told = None if self._live.teller is None else _made_once(self._live.teller.came)
         taken = self._patiently(
             lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds, told=told)
         )
@@ -284,3 +284,15 @@ def _identified(event: Event, question_id: str) -> Event:
         case MaxIterationsReached():
             return replace(event, request_id=question_id)
     return event
+
+
+def _made_once(make: Callable[[Sequence[QueuedMessage]], Rows]) -> Callable[[Sequence[QueuedMessage]], Rows]:
+    """The same rows for the same messages: a transaction that is repeated gives its events no further numbers."""
+    made: list[tuple[Sequence[QueuedMessage], Rows]] = []
+
+    def rows(messages: Sequence[QueuedMessage]) -> Rows:
+        if not made or made[-1][0] != messages:
+            made.append((messages, make(messages)))
+        return made[-1][1]
+
+    return rows

@@ -23,6 +23,7 @@ from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared, Values
 from app.store.pruning import drop
+from app.store.queue_rows import waits_anew
 from app.store.row_mapping import Row, dump, run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
@@ -233,9 +234,13 @@ def _is_stranded(connection: Connection, session_id: str, kinds: Collection[str]
         return False
     expired = (runs.c.status == "running") & (runs.c.lease_expires_at < now())
     ended = runs.c.ended_at.is_not(None) if managed else runs.c.status == "finished"
-    query = select(or_(ended, expired)).where(runs.c.session_id == session_id)
+    query = select(runs.c.id, runs.c.status, or_(ended, expired)).where(runs.c.session_id == session_id)
     last = connection.execute(query.order_by(runs.c.started_at.desc(), runs.c.id).limit(1)).first()
-    return managed if last is None else bool(last[0])
+    if last is None:
+        return managed
+    if managed and last.status in ("failed", "cancelled"):
+        return waits_anew(connection, session_id, last.id)
+    return bool(last[2])
 
 
 def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:

@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, get_args
 
-from sqlalchemy import Text, bindparam, cast, func, or_, select
+from sqlalchemy import Text, cast, func, or_, select
 
-from app.conversation.queued_message import QUEUE_KINDS
 from app.conversation.run import LIVE, WAITING, Answer, Baton, Question, QuestionKind, Run, RunStatus
 from app.conversation.run_outcome import RunOutcome
 from app.errors import NotRunning, RunNotFound
@@ -28,6 +27,7 @@ from app.store.event_segments import Segment, segment_writes
 from app.store.fence import Fence, are_quiet
 from app.store.joined_writes import write_at_once
 from app.store.prepared_statements import Prepared
+from app.store.queue_rows import waits, waits_anew
 from app.store.retrying import last_turn
 from app.store.row_mapping import answer_of, run_of, value_of
 from app.store.run_end import End, ask_to_stop, close, close_orphan, ending_at_once
@@ -35,7 +35,6 @@ from app.store.run_rows import live_run_row, run_row
 from app.store.session_rows import numbering
 from app.store.tables import (
     IS_LIVE,
-    queued_messages,
     runs,
     sessions,
     tool_calls,
@@ -74,15 +73,6 @@ _WAITING: Final = Prepared(
     )
 )
 _QUESTIONS: Final = frozenset(get_args(QuestionKind))
-_QUEUED: Final = Prepared(
-    select(queued_messages.c.id)
-    .where(
-        queued_messages.c.session_id == bindparam("session_id"),
-        queued_messages.c.taken_by.is_(None),
-        one_of(queued_messages.c.kind, QUEUE_KINDS),  # a run can't take those of a newer version
-    )
-    .limit(1)
-)
 
 
 class RunStore:
@@ -119,7 +109,7 @@ class RunStore:
         stopped_by: str | None = None,
     ) -> bool:
         """Ends the run: whatever call is still open is closed in words, and its last events are stored. Says
-        whether messages wait in the session's queue."""
+        whether messages wait in the session's queue for another run (`waits_anew`, if this one has not finished)."""
         last_event = None if next_event is None else next_event - 1
         end = End(status, code, error, last_event, stopped_by)
         writes = segment_writes(self._database.kind, segments)
@@ -133,7 +123,9 @@ class RunStore:
                 tell_closed(connection, close(connection, baton.run_id, end), baton.told)
         # Only now: a message that came before the end was told that this run would see it.
         with self._database.glance() as connection:
-            return _QUEUED.first(connection, {"session_id": baton.session_id}) is not None
+            if status in ("failed", "cancelled"):
+                return waits_anew(connection, baton.session_id, baton.run_id)
+            return waits(connection, baton.session_id)
 
     def request_stop(self, run_id: str, by: str) -> None:
         """Leaves word for the holder, wherever it is; if it is dead, the run is closed here and now."""
