@@ -251,9 +251,9 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     tool_servers = ToolServers(vaults=tokens)
     roots = roots_of(settings)
     session_files = SessionFiles(
-        store, roots, most_bytes=settings.max_file_bytes, environment=settings.environment
+        store, roots, box, most_bytes=settings.max_file_bytes, environment=settings.environment
     )
-    mounts = Mounts(store.files)
+    mounts = Mounts(store.files, box)
     pricing = Pricing(store.quotas, allowed=settings.unpriced_models == "allow")
     planner = AgentPlanner(
         teams,

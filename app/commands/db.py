@@ -20,6 +20,7 @@ from app.store.credential_store import CredentialStore
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, migrate, revision
 from app.store.pruning import MOST
+from app.store.resource_store import ResourceStore
 from app.store.store import KEEP_EVENTS, KEEP_EVENTS_SECONDS, Store
 
 DAY = 86_400.0
@@ -122,18 +123,21 @@ def prune(asking: ServerOptions, events_older_than: float, events_per_session: i
 @json_option
 @pass_asking
 def reseal(asking: ServerOptions) -> None:
-    """Encrypt secrets in vaults with the new key.
+    """Encrypt secrets in vaults and tokens of repositories with the new key.
 
     That is the first one of BATON_VAULT_KEY; the second is not needed afterwards.
     """
     with _database() as (database, settings):
         if not settings.vault_keys:
             raise click.ClickException("BATON_VAULT_KEY is not set")
-        resealed, unreadable = reseal_all(CredentialStore(database), SecretBox(settings.vault_keys))
-    words = f"encrypted the secrets of {resealed} credentials anew"
+        box = SecretBox(settings.vault_keys)
+        credentials, unreadable = reseal_all(CredentialStore(database), box)
+        repositories, more = reseal_all(ResourceStore(database), box)
+        unreadable += more
+    words = f"encrypted the secrets of {credentials} credentials and {repositories} repositories anew"
     if unreadable:
         words += f"; no key opens those of {len(unreadable)}: {', '.join(unreadable)}"
-    _say(asking, {"resealed": resealed, "unreadable": unreadable}, words)
+    _say(asking, {"resealed": credentials + repositories, "unreadable": unreadable}, words)
 
 
 def _say(asking: ServerOptions, value: object, words: str) -> None:

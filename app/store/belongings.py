@@ -78,6 +78,7 @@ BELONGINGS: Final[Sequence[Belonging]] = (
     _of_session(door_tables.managed_sessions),
     _of_session(door_tables.mounted_stores),
     _of_session(door_tables.session_resources),
+    _of_session(door_tables.repository_tokens, hidden=frozenset({"sealed"})),
     _of_session(door_tables.session_skills),
     _of_session(door_tables.work_items),
     _of_session(tables.messages),

@@ -213,13 +213,13 @@ class CredentialStore:
         with self._database.reading() as connection:
             return [(one.id, one.sealed) for one in connection.execute(query.order_by(row.id).limit(limit))]
 
-    def reseal(self, credential_id: str, before: str, after: str) -> bool:
+    def reseal(self, object_id: str, before: str, after: str) -> bool:
         """Replaces sealed secrets by the same ones under another key. False if they have changed meanwhile."""
         row = vault_credentials.c
         with self._database.writing() as connection:
             replaced = connection.execute(
                 update(vault_credentials)
-                .where(row.id == credential_id, row.sealed == before)
+                .where(row.id == object_id, row.sealed == before)
                 .values(sealed=after)
             )
             return replaced.rowcount == 1

@@ -198,6 +198,15 @@ session_resources = Table(
     Index("resources_by_file", "file_id"),
 )
 
+repository_tokens = Table(
+    "repository_tokens",
+    metadata,
+    Column("resource_id", Text, ForeignKey("session_resources.id", ondelete="CASCADE"), primary_key=True),
+    session_id(),
+    Column("sealed", Text, nullable=False),  # the token, encrypted
+    Index("tokens_by_session", "session_id"),
+)
+
 skills = definitions(
     "skills",  # one is archived when it is deleted, and dropped when no session has a version of it any more
     Column("name", Text, nullable=False),

@@ -28,7 +28,7 @@ from app.store.outbox import announce_session
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting, drop_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
-from app.store.resource_store import NewResource, add_resources
+from app.store.resource_store import NewResource, add_resources, forget_tokens
 from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
@@ -227,6 +227,7 @@ class ManagedSessions:
                 .values(archived_at=now(), updated_at=now())
             )
             stop_with_session(connection, session_id)
+            forget_tokens(connection, session_id)
             if archived.rowcount:
                 announce_session(connection, "session.archived", session_id)
             note(connection, "archive", session_id)

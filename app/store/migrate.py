@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from app.store.engine import Database
 
-NEWEST: Final = "0015"
+NEWEST: Final = "0016"
 """The revision that `app.store.tables` describes."""
 
 

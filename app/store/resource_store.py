@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
-from app.store.door_tables import files, session_resources
+from app.store.door_tables import files, managed_sessions, repository_tokens, session_resources
 from app.store.engine import Database
 from app.store.file_store import Content, FileFacts, StoredFile, add_file
 from app.store.prepared_statements import Prepared
@@ -26,13 +26,14 @@ MOST_FILES: Final = 500
 @dataclass(frozen=True, slots=True)
 class NewResource:
     """`settings` is what the API answers beside what the other fields say. A file that is mounted is a copy: it has the
-    `content` of another one, and facts of its own."""
+    `content` of another one, and facts of its own. A repository may have a token, which is `sealed`."""
 
     id: str
     mount_path: str
     settings: Json
     content: Content | None = None
     facts: FileFacts | None = None
+    sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,52 @@ class ResourceStore:
         with self._database.glance() as connection:
             return [_resource(row) for row in _REPOSITORIES.all(connection, {"of_session": session_id})]
 
+    def token(self, resource_id: str) -> str | None:
+        """The sealed token of a repository; None if it has none."""
+        query = select(repository_tokens.c.sealed).where(repository_tokens.c.resource_id == resource_id)
+        with self._database.reading() as connection:
+            return connection.scalar(query)
+
+    def replace_token(self, session_id: str, resource_id: str, sealed: str) -> Resource:
+        """InvalidRequest if the session is archived by now."""
+        archived = select(managed_sessions.c.archived_at).where(managed_sessions.c.session_id == session_id)
+        with self._database.writing() as connection:
+            find_session(connection, session_id, lock=True)
+            _find(connection, session_id, resource_id)
+            if connection.scalar(archived) is not None:
+                raise InvalidRequest("The session is archived.")
+            connection.execute(
+                delete(repository_tokens).where(repository_tokens.c.resource_id == resource_id)
+            )
+            _keep_token(connection, session_id, resource_id, sealed)
+            connection.execute(
+                update(session_resources)
+                .where(session_resources.c.id == resource_id)
+                .values(updated_at=now())
+            )
+            return _find(connection, session_id, resource_id)
+
+    # ---- for the rotation of the key
+
+    def sealed(self, *, behind: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Resources and their sealed tokens, in the order of the ids."""
+        row = repository_tokens.c
+        query = select(row.resource_id, row.sealed).where(row.resource_id > behind)
+        with self._database.reading() as connection:
+            found = connection.execute(query.order_by(row.resource_id).limit(limit))
+            return [(one.resource_id, one.sealed) for one in found]
+
+    def reseal(self, object_id: str, before: str, after: str) -> bool:
+        """Replaces a sealed token by the same one under another key. False if it has changed meanwhile."""
+        row = repository_tokens.c
+        with self._database.writing() as connection:
+            replaced = connection.execute(
+                update(repository_tokens)
+                .where(row.resource_id == object_id, row.sealed == before)
+                .values(sealed=after)
+            )
+            return replaced.rowcount == 1
+
     def mounted(self, session_id: str) -> list[MountedFile]:
         with self._database.glance() as connection:
             rows = _MOUNTED.all(connection, {"of_session": session_id})
@@ -152,6 +199,18 @@ def add_resources(connection: Connection, session_id: str, new: Sequence[NewReso
                 updated_at=now(),
             )
         )
+        if one.sealed is not None:
+            _keep_token(connection, session_id, one.id, one.sealed)
+
+
+def forget_tokens(connection: Connection, session_id: str) -> None:
+    """For a transaction after which no run works on the session any more."""
+    connection.execute(delete(repository_tokens).where(repository_tokens.c.session_id == session_id))
+
+
+def _keep_token(connection: Connection, session_id: str, resource_id: str, sealed: str) -> None:
+    values = {"resource_id": resource_id, "session_id": session_id, "sealed": sealed}
+    connection.execute(insert(repository_tokens).values(values))
 
 
 def _find(connection: Connection, session_id: str, resource_id: str) -> Resource:

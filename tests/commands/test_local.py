@@ -60,7 +60,7 @@ def test_the_database_is_made_pruned_and_vacuumed(call: Call, empty_url: str) ->
     )
     assert call("db", "vacuum", **settings).code == exits.OK
     key = base64.urlsafe_b64encode(bytes(32)).decode()
-    assert "of 0 credentials" in call("db", "reseal", **settings, BATON_VAULT_KEY=key).out
+    assert "of 0 credentials and 0 repositories" in call("db", "reseal", **settings, BATON_VAULT_KEY=key).out
     assert "BATON_VAULT_KEY is not set" in call("db", "reseal", **settings).err
 
 

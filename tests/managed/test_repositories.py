@@ -209,7 +209,10 @@ BAD: list[Any] = [
     repository(f"{URL}{'x' * 2048}"),
     repository(7),
     {"type": "github_repository"},
-    repository(URL, authorization_token="secret"),
+    *(
+        repository(URL, authorization_token=token)
+        for token in ("", "secret" * 683, "a secret", "secret\n", "secret\0", "sécret", 7, ["secret"])
+    ),
     repository(URL, more=1),
     repository(URL, checkout="main"),
     repository(URL, checkout={"type": "tag", "name": "x"}),

@@ -1,7 +1,8 @@
-"""Clones a public repository, with git's own program, for a session that has not begun.
+"""Clones a repository, with git's own program, for a session that has not begun.
 
 Nothing of the repository is executed: no hook, no filter and no submodule. git connects to the address that was looked
-up here, which is on the public internet, and follows no redirect from there.
+up here, which is on the public internet, and follows no redirect from there. Where a token is needed git connects to
+this process instead, which has the token and does the same: git never has it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from app.agent.tools import git_command
@@ -47,9 +50,16 @@ class Checkout:
 
 
 def clone(
-    url: str, checkout: Checkout | None, into: Path, environment: Mapping[str, str], *, seconds: float
+    url: str,
+    checkout: Checkout | None,
+    into: Path,
+    environment: Mapping[str, str],
+    *,
+    seconds: float,
+    token: str = "",
 ) -> None:
-    """Into a directory that is not there yet, in at most so many seconds. `environment` has the PATH. CloneFailed."""
+    """Into a directory that is not there yet, in at most so many seconds. `environment` has the PATH. The token, if
+    there is one, is shown to the repository's server only. CloneFailed."""
     end = time.monotonic() + seconds
     variables = {
         "PATH": environment.get("PATH", "/usr/bin:/bin"),
@@ -63,22 +73,19 @@ def clone(
         "GIT_LFS_SKIP_SMUDGE": "1",
         "LC_ALL": "C.UTF-8",
     }
-    parts = urlsplit(url)
-    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
-    address = _public_address(host, port)
     settings = [
         "http.followRedirects=false",
-        f"http.curloptResolve={host}:{port}:{address}",
         "http.lowSpeedLimit=1000",
         "http.lowSpeedTime=30",
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "credential.helper=",
     ]
-    safe = ["git", *(word for setting in settings for word in ("-c", setting))]
+    safe = ["git", *_options(settings)]
     without = ["--no-checkout"] if checkout is not None else []
     words = ["clone", "--quiet", "--template=", "--no-recurse-submodules", *without, "--", url, str(into)]
-    _git([*safe, *words], into.parent, variables, "clone", end)
+    with _way_to(url, token, end) as (more, leading):
+        _git([*safe, *_options(more), *words], into.parent, {**variables, **leading}, "clone", end)
     if checkout is None:
         return
     if checkout.branch:
@@ -86,6 +93,37 @@ def clone(
     else:
         there = ["--detach", f"{checkout.commit}^{{commit}}"]
     _git([*safe, "checkout", "--quiet", *there], into, variables, "checkout", end)
+
+
+@contextmanager
+def _way_to(url: str, token: str, end: float) -> Iterator[tuple[Sequence[str], Mapping[str, str]]]:
+    """The settings, and the variables, that lead git to the repository's server."""
+    parts = urlsplit(url)
+    host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)
+    address = _public_address(host, port)
+    if not token:
+        yield [f"http.curloptResolve={host}:{port}:{address}"], {}
+        return
+    module: Any = import_module(
+        "app.agent.tools.git_relay"
+    )  # it takes a while, and few repositories have a token
+    try:
+        with module.relay(url, token, seconds=end - time.monotonic(), allows=is_public) as relay:
+            try:
+                yield relay.settings, relay.variables
+            except CloneFailed as failed:
+                if relay.problem:
+                    raise CloneFailed("clone", relay.problem) from None
+                if failed.kind == "authentication":
+                    raise CloneFailed(failed.kind, f"{host} refuses the authorization_token") from None
+                words = str(failed).replace(relay.address, url).replace(token, "…")
+                raise CloneFailed(failed.kind, words) from None
+    except OSError as error:
+        raise CloneFailed("clone", f"git can't be run: {error}") from None
+
+
+def _options(settings: Sequence[str]) -> list[str]:
+    return [word for setting in settings for word in ("-c", setting)]
 
 
 def _git(

@@ -11,6 +11,7 @@ from app.managed.files.resource_bodies import FileResource, RepositoryResource, 
 from app.managed.given_ids import checked
 from app.managed.places import file_mount, refuse_overlap, relative, repository_mount
 from app.managed.policies import Policies
+from app.managed.vaults.secret_box import SecretBox
 from app.store.file_store import Content, FileFacts, FileStore
 from app.store.resource_store import NewResource
 
@@ -25,8 +26,9 @@ _WRITING: Final = frozenset({"bash", "write"})
 class Mounts:
     """Any thread may call it."""
 
-    def __init__(self, files: FileStore) -> None:
+    def __init__(self, files: FileStore, box: SecretBox) -> None:
         self._files = files
+        self._box = box
 
     def new(
         self,
@@ -47,7 +49,9 @@ class Mounts:
                 refuse_overlap(path, [other.mount_path for other in made], REPOSITORY)
                 checkout = None if one.checkout is None else one.checkout.model_dump()
                 settings = {"type": REPOSITORY, "url": one.url, "checkout": checkout}
-                made.append(NewResource(new_id("sesrsc"), path, settings))
+                token = one.authorization_token
+                sealed = None if token is None else self.sealed(token)
+                made.append(NewResource(new_id("sesrsc"), path, settings, sealed=sealed))
                 continue
             path = file_mount(one.mount_path, one.file_id)
             refuse_overlap(path, [other.mount_path for other in made], "file")
@@ -63,6 +67,10 @@ class Mounts:
             content = Content(found.content_id, found.size_bytes)
             made.append(NewResource(new_id("sesrsc"), path, {"type": "file"}, content, facts))
         return made
+
+    def sealed(self, token: str) -> str:
+        """The token of a repository as it is stored. InvalidRequest if this server can't encrypt it."""
+        return self._box.seal({"token": token}, "authorization_token")
 
 
 def mount_notes(new: Sequence[NewResource], agents: Sequence[Mapping[str, Any]]) -> Json:

@@ -6,7 +6,7 @@ import re
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field
 from pydantic_core import PydanticCustomError
 
 from app.agent.tools import git_command
@@ -20,6 +20,15 @@ _NO_ADDRESS: Final = re.compile(r"[\x00-\x20\x7f\\]")
 
 _Id = Annotated[str, Field(min_length=1, max_length=64), SOUND]
 _Path = Annotated[str, Field(min_length=1, max_length=4096), SOUND]
+
+
+def _token(text: str) -> str:
+    if not all("!" <= letter <= "~" for letter in text):
+        raise PydanticCustomError("token", "it must be printable ASCII without spaces")
+    return text
+
+
+_Token = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_token)]
 
 
 class FileResource(Body):
@@ -67,18 +76,9 @@ def repository_name(url: str) -> str:
 class RepositoryResource(Body):
     type: Literal["github_repository"]
     url: Annotated[str, Field(min_length=1, max_length=2048), SOUND, AfterValidator(_repository)]
-    authorization_token: Annotated[str, Field(max_length=4096), SOUND] | None = None
+    authorization_token: _Token | None = None
     checkout: Annotated[Branch | Commit, Discriminator("type")] | None = None
     mount_path: _Path | None = None
-
-    @model_validator(mode="after")
-    def _has_no_token(self) -> RepositoryResource:
-        if self.authorization_token is not None:
-            raise PydanticCustomError(
-                "token",
-                "authorization_token: this server keeps no tokens of repositories; only public ones are cloned",
-            )
-        return self
 
 
 GivenResource = Annotated[FileResource | RepositoryResource | Attached, Discriminator("type")]
@@ -86,4 +86,4 @@ GivenResources = Annotated[list[GivenResource], Field(max_length=1000)]
 
 
 class UpdateResource(Body):
-    authorization_token: Annotated[str, Field(min_length=1, max_length=4096), SOUND]
+    authorization_token: _Token

@@ -9,7 +9,7 @@ from flask import Response
 from app.errors import InvalidRequest
 from app.managed.bodies import read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.files.mounts import Mounts
+from app.managed.files.mounts import REPOSITORY, Mounts
 from app.managed.files.resource_bodies import FileResource, UpdateResource
 from app.managed.files.resource_json import resource_json
 from app.managed.files.session_files import SessionFiles
@@ -64,9 +64,14 @@ class ResourceCalls(Calls):
 
     @post("/<resource_id>")
     def update(self, session_id: str, resource_id: str) -> Response:
-        read(UpdateResource)
-        self._resource(self._changeable(session_id), resource_id)
-        raise InvalidRequest("authorization_token: this resource has none")
+        body = read(UpdateResource)
+        found = self._changeable(session_id)
+        if self._resource(found, resource_id).settings["type"] != REPOSITORY:
+            raise InvalidRequest("authorization_token: this resource has none")
+        sealed = self._mounts.sealed(body.authorization_token)
+        return json_response(
+            resource_json(self._store.resources.replace_token(found.session.id, resource_id, sealed))
+        )
 
     @delete("/<resource_id>")
     def delete(self, session_id: str, resource_id: str) -> Response:

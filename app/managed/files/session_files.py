@@ -21,6 +21,7 @@ from app.door_ids import new_id
 from app.errors import AppError, InvalidRequest, NotFound
 from app.managed.files.uploads import type_of
 from app.managed.places import relative
+from app.managed.vaults.secret_box import SecretBox, SecretsUnreadable
 from app.roots import Roots
 from app.runtime.own_directories import CLONING
 from app.store.file_store import CHUNK, FileFacts, StoredFile
@@ -43,9 +44,11 @@ class SessionFiles:
     """Any thread may call it. What can't be written is logged, and tried again when the next run begins."""
 
     def __init__(
-        self, store: Store, roots: Roots, *, most_bytes: int, environment: Mapping[str, str]
+        self, store: Store, roots: Roots, box: SecretBox, *, most_bytes: int, environment: Mapping[str, str]
     ) -> None:
-        """`most_bytes` of one file that a session has written. `environment`: the server's."""
+        """`box`: of tokens of repositories. `most_bytes` of one file that a session has written. `environment`: the
+        server's."""
+        self._box = box
         self._environment = environment
         self._store = store
         self._roots = roots
@@ -82,14 +85,23 @@ class SessionFiles:
             given = resource.settings["checkout"] or {}
             checkout = Checkout(given.get("name", ""), given.get("sha", "")) if given else None
             try:
+                token = self._token(resource.id)
                 with TemporaryDirectory(prefix=CLONING, dir=directory.parent) as beside:
                     left = end - time.monotonic()
-                    clone(url, checkout, Path(beside, "clone"), self._environment, seconds=left)
-                    files.place_directory(path, Path(beside, "clone"))
+                    into = Path(beside, "clone")
+                    clone(url, checkout, into, self._environment, seconds=left, token=token)
+                    files.place_directory(path, into)
             except CloneFailed as failed:
                 yield clone_error(failed.kind, url, str(failed))
+            except SecretsUnreadable as lost:
+                yield clone_error("authentication", url, str(lost))
             except (FileRefused, OSError) as error:
                 yield clone_error("clone", url, str(error))
+
+    def _token(self, resource_id: str) -> str:
+        """Empty for a public repository. SecretsUnreadable."""
+        sealed = self._store.resources.token(resource_id)
+        return "" if sealed is None else self._box.open(resource_id, sealed)["token"]
 
     def mount(self, session: Session) -> None:
         """Puts what is mounted into `uploads/`, if the session's directory is on this machine, and puts right what

@@ -1,29 +1,41 @@
-"""The rotation of the key that the secrets in vaults are encrypted with."""
+"""The rotation of the key that secrets are encrypted with."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from app.managed.vaults.secret_box import SecretBox, SecretsUnreadable
-from app.store.credential_store import CredentialStore
 
 _BATCH: Final = 100
 
 
-def reseal_all(credentials: CredentialStore, box: SecretBox) -> tuple[int, list[str]]:
+class Sealed(Protocol):
+    """A store of sealed secrets."""
+
+    def sealed(self, *, behind: str, limit: int) -> Sequence[tuple[str, str]]:
+        """Ids and sealed secrets, in the order of the ids."""
+        ...
+
+    def reseal(self, object_id: str, before: str, after: str) -> bool:
+        """Replaces sealed secrets by the same ones under another key. False if they have changed meanwhile."""
+        ...
+
+
+def reseal_all(store: Sealed, box: SecretBox) -> tuple[int, list[str]]:
     """How many were encrypted anew, and the ids of those that no key opens. Servers may go on meanwhile: what one of
     them stores at that moment is looked at again."""
     count, unreadable, last = 0, [], ""
-    while batch := credentials.sealed(behind=last, limit=_BATCH):
-        for credential_id, sealed in batch:
+    while batch := store.sealed(behind=last, limit=_BATCH):
+        for object_id, sealed in batch:
             try:
-                resealed = credentials.reseal(credential_id, sealed, box.resealed(credential_id, sealed))
+                resealed = store.reseal(object_id, sealed, box.resealed(object_id, sealed))
             except SecretsUnreadable:
-                unreadable.append(credential_id)
+                unreadable.append(object_id)
                 resealed = True
             else:
                 count += resealed
             if not resealed:
                 break
-            last = credential_id
+            last = object_id
     return count, unreadable
