@@ -218,7 +218,8 @@ class Settings:
         "BATON_VAULT_KEY",
         read.vault_keys,
         (),
-        "the key that encrypts the secrets in vaults; behind a comma the one before it, while it is replaced",
+        "the key that encrypts secrets in vaults and tokens of repositories; behind a comma the one before it, while "
+        "it is replaced",
         secret=True,
     )
     session_bytes: int = _setting(

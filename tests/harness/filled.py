@@ -174,6 +174,11 @@ _ROWS: Final[Mapping[str, Expressions]] = {
         "created_at": _AT,
         "updated_at": _AT,
     },
+    "repository_tokens": {
+        "resource_id": "'resource-' || s || '-' || n",
+        "session_id": _SESSION,
+        "sealed": "'sealed'",
+    },
     "webhook_deliveries": {
         "id": "'event-' || s || '-' || n",
         "type": "'session.updated'",

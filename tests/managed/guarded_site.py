@@ -37,6 +37,7 @@ class GuardedSite(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: GuardedSite
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         self._serve(b"")
@@ -77,11 +78,15 @@ class _Handler(BaseHTTPRequestHandler):
         )
         head, _, content = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n"))
-        self._answer(int(headers.pop("Status", "200")[:3]), headers, content)
+        chunk = b"%x\r\n%b\r\n" % (len(content), content) if content else b""
+        status = int(headers.pop("Status", "200")[:3])
+        self._answer(status, {**headers, "Transfer-Encoding": "chunked"}, chunk + b"0\r\n\r\n")
 
     def _answer(self, status: int, headers: dict[str, str], content: bytes = b"") -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+        if "Transfer-Encoding" not in headers:
+            headers["Content-Length"] = str(len(content))
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

@@ -103,7 +103,7 @@ class Relay:
 
 
 class _Server(ThreadingTCPServer):
-    daemon_threads = False  # they end when the line is cut
+    daemon_threads = True  # nobody waits for a stranger who has connected and does not go
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
