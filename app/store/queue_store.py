@@ -23,7 +23,7 @@ from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
 from app.store.prepared_statements import Prepared, Values
 from app.store.pruning import drop
-from app.store.queue_rows import waits_anew
+from app.store.queue_rows import is_worth_a_try, waits_anew
 from app.store.row_mapping import Row, dump, run_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import append_messages, find_session
@@ -240,7 +240,7 @@ def _is_stranded(connection: Connection, session_id: str, kinds: Collection[str]
         return managed
     if managed and last.status in ("failed", "cancelled"):
         return waits_anew(connection, session_id, last.id)
-    return bool(last[2])
+    return bool(last[2]) and (last.status == "finished" or is_worth_a_try(connection, session_id))
 
 
 def _refuse_other_agent(connection: Connection, session_id: str, wanted: str) -> None:

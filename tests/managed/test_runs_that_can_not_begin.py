@@ -11,6 +11,7 @@ from app.factory import Server
 from app.managed.given_ids import number_of
 from app.runtime import agent_planner
 from app.store import queue_store
+from app.store.run_request import RunRequest
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk, SessionMaker
 from tests.managed.test_sessions import say, server, types, until_idle
@@ -73,3 +74,19 @@ def test_a_message_that_comes_meanwhile_is_begun_with(
     server.runtime.runs.refuse_more()  # the process that stores the message begins nothing
     sdk.beta.sessions.events.send(session, events=[say("[say Yes.]")])
     assert server.store.queue.stranded() == [number]
+
+
+def test_a_message_for_which_processes_die_is_begun_with_three_times(
+    sdk: Sdk, server: Server, new_session: SessionMaker, broken: Callable[[], None]
+) -> None:
+    session = new_session().id
+    number = number_of(session)
+    server.runtime.runs.refuse_more()
+    sdk.beta.sessions.events.send(session, events=[say("Are you there?")])
+    owner = server.runtime.owner
+    for run_id in ("one", "two", "three"):
+        assert server.store.queue.stranded() == [number]
+        request = RunRequest(session_id=number, key=session)
+        begun = server.store.claims.begin(run_id, request, agent=f"{session}/root", owner=owner)
+        server.store.runs.finish(begun.run.baton, "interrupted")
+    assert server.store.queue.stranded() == []
