@@ -33,6 +33,14 @@ def _call(client: LocalClient, what: str, body: Mapping[str, Any]) -> str:
     return str(client.call("POST", f"/v1/{what}", body, headers=HEADERS)["id"])
 
 
+class Stream:
+    """Read on where it was left, also in the middle of what came at once."""
+
+    def __init__(self, response: TestResponse) -> None:
+        self.events = events(response)
+        self.close = response.close
+
+
 class ManagedClient(Person):
     """As a person at the other door, who answers what is asked and talks again."""
 
@@ -58,17 +66,17 @@ class ManagedClient(Person):
             raise Refused(response.get_data(as_text=True))
         return list(response.get_json()["data"])
 
-    def stream(self) -> TestResponse:
+    def stream(self) -> Stream:
         """Refused."""
         response = self.client.ask("GET", f"{self.path}/stream?event_deltas=agent.message", headers=HEADERS)
-        return self.accepted(response, "stream")
+        return Stream(self.accepted(response, "stream"))
 
-    def until_idle(self, response: TestResponse, *, interrupts: str = "") -> Event:
+    def until_idle(self, stream: Stream, *, interrupts: str = "") -> Event:
         """Reads up to the session's next idleness, and returns its reason; an event of the type `interrupts` is
         followed by an interrupt. Broken."""
         silence, previewed = Silence(self), set[str]()
         try:
-            for event in events(response):
+            for event in stream.events:
                 if event is None:
                     if silence.lasts():
                         raise Broken("silence")
