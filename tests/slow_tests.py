@@ -82,5 +82,5 @@ ON_POSTGRES: Final = (
     "web/",
     "while_it_runs/",
 )
-"""Tests of these files run on SQLite in `make test`, and on PostgreSQL among the slow ones. What the store writes is
-tested on both each time."""
+"""Tests of these files run on SQLite in `make test`, and on PostgreSQL among the slow ones. The store's own tests run
+on both each time."""
