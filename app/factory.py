@@ -12,29 +12,29 @@ from flask import Flask
 from app.agent.model_client import ModelClient
 from app.agent.tools.mcp.tool_servers import ToolServers
 from app.distribution import install_command
+from app.managed.agent_catalogue import AgentCatalogue
 from app.managed.agents import AgentCalls
-from app.managed.answers import STRANDED_SECONDS, Answers
 from app.managed.directories import SWEEP_SECONDS, Directories
 from app.managed.door import ManagedDoor
 from app.managed.environments import EnvironmentCalls
 from app.managed.events import EventCalls
-from app.managed.every_agent import EveryAgent
 from app.managed.files.calls import FileCalls
 from app.managed.files.mounts import Mounts
 from app.managed.files.resources import ResourceCalls
 from app.managed.files.session_files import SessionFiles
-from app.managed.followers import Followers
 from app.managed.memory.memory_calls import MemoryCalls, MemoryStoreCalls, MemoryVersionCalls
 from app.managed.memory.mounted_memory import MemoryMounter
 from app.managed.new_sessions import NewSessions
 from app.managed.resuming import RESUME_SECONDS, Resuming
+from app.managed.run_answers import STRANDED_SECONDS, RunAnswers
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
+from app.managed.stream_poller import StreamPoller
 from app.managed.teams import EveryTeam
-from app.managed.tellers import Tellers
 from app.managed.threads import ThreadCalls
+from app.managed.translators import Translators
 from app.managed.vaults.credential_calls import CredentialCalls
 from app.managed.vaults.secret_box import SecretBox
 from app.managed.vaults.server_tokens import ServerTokens
@@ -267,7 +267,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         servers=tool_servers,
         run_seconds=settings.run_seconds,
         cage=cage_of(settings),
-        tellers=Tellers(store, session_files, SessionSkills(store.skills, roots)).of,
+        translators=Translators(store, session_files, SessionSkills(store.skills, roots)).of,
         copies=MemoryMounter(store).of,
     )
     runtime = Runtime(
@@ -305,13 +305,13 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     )
     SearchFiller(store, runtime.periodic_tasks)
     runtime.supervisor.recover()
-    answers = Answers(store, control)
-    runtime.periodic_tasks.every(STRANDED_SECONDS, answers.give_stranded)
+    run_answers = RunAnswers(store, control)
+    runtime.periodic_tasks.every(STRANDED_SECONDS, run_answers.give_stranded)
     resuming = Resuming(store, runtime.manager)
     runtime.periodic_tasks.every(RESUME_SECONDS, resuming.resume_stranded)
-    work_ends = WorkEnds(store, answers)
+    work_ends = WorkEnds(store, run_answers)
     runtime.periodic_tasks.every(SETTLE_SECONDS, work_ends.settle_in_turn)
-    followers = Followers(store.told, runtime.periodic_tasks)
+    poller = StreamPoller(store.told, runtime.periodic_tasks)
     directories = Directories(store, roots, host=owner.host)
     runtime.periodic_tasks.every(SWEEP_SECONDS, directories.sweep)
     disconnects = DisconnectWatcher()
@@ -375,7 +375,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             OwnerResource(store, control, roots, directories.remove),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
+            AgentCalls(catalogue := AgentCatalogue(store.agents, directory), store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(
@@ -384,15 +384,15 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 runtime.manager,
                 directories,
                 served,
-                NewSessions(store, directories, served, mounts, every_agent),
+                NewSessions(store, directories, served, mounts, catalogue),
                 resuming,
             ),
             VaultCalls(store.vaults),
             CredentialCalls(store.credentials, box, CredentialCheck(tokens, public_only=public_only)),
             managed_events := EventCalls(
-                store, control, runtime.manager, readers, followers, streams, answers
+                store, control, runtime.manager, readers, poller, streams, run_answers
             ),
-            ThreadCalls(store, managed_events, answers),
+            ThreadCalls(store, managed_events, run_answers),
             ResourceCalls(store, mounts, session_files),
             FileCalls(store.files, most_bytes=settings.max_file_bytes),
             MemoryStoreCalls(store),

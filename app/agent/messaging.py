@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from app.agent.tools.function_tool import function_tool, tool
 from app.agent.toolset import Delegation, Tool, ToolResult
 from app.conversation.session_thread import MAX_THREADS, SessionThread
-from app.door_ids import thread_id
+from app.managed_ids import thread_id
 from app.team.colleague import Colleague
 
 SEND: Final = "send_to_agent"

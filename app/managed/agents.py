@@ -6,19 +6,19 @@ from typing import Any
 
 from flask import Response, request
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.agent_bodies import CreateAgent, UpdateAgent
+from app.managed.agent_catalogue import AgentCatalogue
 from app.managed.agent_definition import changed, definition, skill_json
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
-from app.managed.every_agent import EveryAgent
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.paging import page_json, window
 from app.managed.rosters import roster_json, stored_roster
 from app.managed.served_tools import ServedTools
 from app.managed.skills.session_skills import found_skills
 from app.managed.times import times_json
+from app.managed_ids import new_id
 from app.store.definitions import Defined
 from app.store.skill_store import SkillStore
 from app.web.access import own_name, owner, role
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 class AgentCalls(Calls):
     prefix = "/v1/agents"
 
-    def __init__(self, agents: EveryAgent, skills: SkillStore, served: ServedTools) -> None:
+    def __init__(self, agents: AgentCatalogue, skills: SkillStore, served: ServedTools) -> None:
         self._agents = agents
         self._skills = skills
         self._served = served

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from app.door_ids import number_in
 from app.errors import InvalidRequest, NotFound
 from app.managed.teams import key_of
+from app.managed_ids import number_in
 from app.roots import NAME, Ground, Roots
 from app.runtime.own_directories import CLONING, mark_beside, own_directory, remove
 from app.store.store import Store

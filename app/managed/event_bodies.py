@@ -10,7 +10,6 @@ from pydantic_core import PydanticCustomError
 
 from app.conversation.grading import outcome_block
 from app.conversation.system_words import system_block
-from app.door_ids import new_id
 from app.managed.bodies import SOUND, Body, Text
 from app.managed.content import (
     MAX_BLOCKS,
@@ -24,7 +23,8 @@ from app.managed.content import (
     is_empty,
     names_file,
 )
-from app.managed.decisions import RESOLVED
+from app.managed.pending_calls import RESOLVED
+from app.managed_ids import new_id
 
 Json = dict[str, Any]
 

@@ -15,9 +15,9 @@ import orjson
 
 from app.conversation.event_facts import EventFact
 from app.errors import StoreUnavailable
-from app.managed.followers import LOOK_SECONDS, Followers
 from app.managed.previews import PREVIEWS, Previews
 from app.managed.session_json import event_json
+from app.managed.stream_poller import LOOK_SECONDS, StreamPoller
 from app.runtime.streams.event_reader import Behind, EventReader
 from app.runtime.streams.reader_factory import ReaderFactory
 from app.sse_format import split
@@ -34,7 +34,7 @@ class FollowedSession:
         self,
         store: Store,
         readers: ReaderFactory,
-        followers: Followers,
+        poller: StreamPoller,
         session_id: str,
         *,
         thread: str = "",
@@ -51,7 +51,7 @@ class FollowedSession:
         self._may_see = may_see
         self._call = 0
         self._store = store
-        self._followers = followers
+        self._poller = poller
         self.session_id = thread or session_id
         self._previews = Previews(self.session_id, previews)
         self._held: Sequence[bytes] = ()  # facts that the log has given, and that wait for what is stored
@@ -64,7 +64,7 @@ class FollowedSession:
         self._reader: EventReader = readers.of_session(session_id, after)
         self._is_new = True
         self._is_behind = False  # something is stored that the log does not tell
-        followers.add(self)
+        poller.add(self)
 
     def next(self, timeout: float) -> bytes | None:
         """Frames that have not been read yet; b"" if there are none for so many seconds, None at the end."""
@@ -190,7 +190,7 @@ class FollowedSession:
         self._reader.give_up()
 
     def close(self) -> None:
-        self._followers.remove(self)
+        self._poller.remove(self)
         self._reader.close()
 
 

@@ -11,15 +11,10 @@ from app.agent import model_catalogue
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session_thread import SessionThread
 from app.conversation.transcript import Message
-from app.door_ids import new_id, thread_id
 from app.errors import Forbidden, InvalidRequest
-from app.managed.answers import KINDS, Answers
 from app.managed.bodies import Body, read
 from app.managed.budgets import is_spent
-from app.managed.called_threads import is_alive, made_in, thread_named
 from app.managed.calls import Calls, get, post
-from app.managed.client_results import result_row
-from app.managed.decisions import open_calls, unanswered, with_rows
 from app.managed.event_bodies import (
     CustomToolResult,
     DefineOutcome,
@@ -32,13 +27,18 @@ from app.managed.event_bodies import (
     outcomes_in,
 )
 from app.managed.event_stream import FollowedSession, last_call
+from app.managed.event_threads import is_alive, made_in, thread_named
 from app.managed.files.file_sources import FileSources
-from app.managed.followers import Followers
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.paging import event_cursor, event_page, texts
+from app.managed.pending_calls import open_calls, unanswered, with_rows
 from app.managed.previews import PREVIEWS
+from app.managed.run_answers import KINDS, RunAnswers
 from app.managed.sent_messages import sent_message
 from app.managed.session_json import event_json
+from app.managed.stream_poller import StreamPoller
+from app.managed.tool_result_events import result_row
+from app.managed_ids import new_id, thread_id
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
 from app.runtime.streams.reader_factory import ReaderFactory
@@ -71,17 +71,17 @@ class EventCalls(Calls):
         control: RunControl,
         manager: RuntimeManager,
         readers: ReaderFactory,
-        followers: Followers,
+        poller: StreamPoller,
         streams: Streams,
-        answers: Answers,
+        run_answers: RunAnswers,
     ) -> None:
         self._store = store
         self._control = control
         self._manager = manager
         self._readers = readers
-        self._followers = followers
+        self._poller = poller
         self._streams = streams
-        self._answers = answers
+        self._run_answers = run_answers
 
     @get("", workers=[OF_ITEM])
     def page(self, session_id: str) -> Response:
@@ -187,7 +187,7 @@ class EventCalls(Calls):
         if interrupted:
             self._control.interrupt(number, by=by)
         if stopped or any(isinstance(event, _ABOUT_CALLS) for event in body.events):
-            self._answers.give(number, by=by)
+            self._run_answers.give(number, by=by)
         if messages and not alone and not stored.live:
             self._manager.start_queued(number)
         return json_response(_echo(stored.events))
@@ -210,7 +210,7 @@ class EventCalls(Calls):
         reader = FollowedSession(
             self._store,
             self._readers,
-            self._followers,
+            self._poller,
             found.session.id,
             thread="" if thread is None else thread.session.id,
             previews=frozenset(previews),

@@ -10,14 +10,14 @@ from typing import Any
 from app.conversation.managed_events import is_self_hosted
 from app.conversation.session import Session
 from app.errors import InvalidRequest, NotFound
+from app.managed.agent_catalogue import AgentCatalogue
 from app.managed.budgets import cap as cap_of
 from app.managed.budgets import first_budget
 from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
-from app.managed.every_agent import EveryAgent
 from app.managed.files.file_sources import FileSources
 from app.managed.files.mounts import Mounts, mount_notes
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.memory.attached_stores import attached
 from app.managed.memory.memory_bodies import Attached
 from app.managed.rosters import members_of, resolved_roster
@@ -47,7 +47,12 @@ class NewSessions:
     """For request threads: a session belongs to the caller."""
 
     def __init__(
-        self, store: Store, directories: Directories, served: ServedTools, mounts: Mounts, agents: EveryAgent
+        self,
+        store: Store,
+        directories: Directories,
+        served: ServedTools,
+        mounts: Mounts,
+        agents: AgentCatalogue,
     ) -> None:
         self._store = store
         self._directories = directories

@@ -13,7 +13,7 @@ import orjson
 from flask import request
 
 from app.errors import InvalidRequest
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.store.key_pages import Place, Times, Window
 from app.store.managed_sessions import Filter, ManagedSession
 from app.store.told_events import Told, Wanted

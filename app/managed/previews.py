@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from app.conversation.event_facts import EventFact
-from app.door_ids import event_id, thinking_event_id
+from app.managed_ids import event_id, thinking_event_id
 
 PREVIEWS: Final = ("agent.message", "agent.thinking")
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from app.errors import InvalidRequest
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.roster_bodies import Itself, Roster
 from app.store.definitions import Defined
 from app.store.stored_agents import StoredAgents
@@ -21,7 +21,7 @@ _MEMBER: Final = "member-"
 
 
 class FoundAgents(Protocol):
-    """Where the members of a roster are found: `EveryAgent`."""
+    """Where the members of a roster are found: `AgentCatalogue`."""
 
     def get(self, agent_id: str, *, version: int | None = None, owner: str | None) -> Defined: ...
 

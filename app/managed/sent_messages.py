@@ -8,10 +8,10 @@ from typing import Any
 
 from app.conversation.queued_message import QueuedMessage, QueueKind
 from app.conversation.system_words import unmarked
-from app.door_ids import event_id
 from app.managed.content import kind_of
 from app.managed.event_bodies import DefineOutcome, SystemMessage, UserMessage
 from app.managed.files.file_sources import FileSources
+from app.managed_ids import event_id
 from app.store.store import Store
 from app.store.told_events import event_row
 

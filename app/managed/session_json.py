@@ -7,15 +7,15 @@ from typing import Any
 
 from app.conversation.outcome import Outcome
 from app.conversation.session_thread import SessionThread
-from app.door_ids import thread_id
-from app.managed.decisions import RESOLVED
 from app.managed.files.resource_json import resource_json
 from app.managed.memory.attached_stores import memory_resources
-from app.managed.outcomes import outcome_json
+from app.managed.outcome_events import outcome_json
+from app.managed.pending_calls import RESOLVED
 from app.managed.rosters import member_of, thread_agent
 from app.managed.teams import key_of
 from app.managed.times import moment, times_json
 from app.managed.usage import Spent, spent_of
+from app.managed_ids import thread_id
 from app.store.definitions import Defined
 from app.store.managed_sessions import ManagedSession
 from app.store.resource_store import Resource

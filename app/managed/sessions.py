@@ -9,7 +9,6 @@ from typing import Any, Final
 from flask import Response
 
 from app.conversation.managed_events import is_self_hosted
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.bodies import patched, read
 from app.managed.budgets import cap as cap_of
@@ -17,7 +16,7 @@ from app.managed.budgets import changed_budget
 from app.managed.calls import Calls, delete, get, post
 from app.managed.directories import Directories
 from app.managed.environments import UNRESTRICTED
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.new_sessions import NewSessions
 from app.managed.paging import SessionPages
 from app.managed.resuming import Resuming
@@ -29,6 +28,7 @@ from app.managed.session_bodies import (
     with_tools,
 )
 from app.managed.session_json import session_json
+from app.managed_ids import new_id
 from app.runtime.manager import RuntimeManager
 from app.runtime.run_control import RunControl
 from app.store.managed_sessions import ManagedSession

@@ -11,7 +11,6 @@ import orjson
 
 from app.agent.tools.agent_toolset import declared
 from app.conversation.managed_events import is_self_hosted
-from app.door_ids import id_of, number_in
 from app.errors import AgentNotFound
 from app.managed.environments import UNRESTRICTED
 from app.managed.files.resource_json import file_notes
@@ -19,6 +18,7 @@ from app.managed.memory.attached_stores import memory_notes
 from app.managed.policies import SEARCH, Policies, asks, prefix_of
 from app.managed.rosters import with_members
 from app.managed.skills.session_skills import skill_notes
+from app.managed_ids import id_of, number_in
 from app.store.managed_sessions import ManagedSessions
 from app.team.client_tool import ClientTool
 from app.team.loading import load_team

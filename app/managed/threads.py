@@ -9,13 +9,13 @@ from typing import Any, Final, Protocol
 from flask import Response
 
 from app.conversation.session_thread import SessionThread
-from app.door_ids import thread_id
 from app.errors import InvalidRequest, NotFound
-from app.managed.answers import Answers
 from app.managed.calls import Calls, get, post
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.paging import asked_statuses, page_json, window
+from app.managed.run_answers import RunAnswers
 from app.managed.session_json import child_thread_json, status_of, status_of_thread, thread_json
+from app.managed_ids import thread_id
 from app.store.key_pages import Place
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
@@ -63,11 +63,11 @@ class _Found:
 class ThreadCalls(Calls):
     prefix = "/v1/sessions/<session_id>/threads"
 
-    def __init__(self, store: Store, events: Events, answers: Answers) -> None:
+    def __init__(self, store: Store, events: Events, run_answers: RunAnswers) -> None:
         """What happens in the primary thread is all that is told of the session."""
         self._store = store
         self._events = events
-        self._answers = answers
+        self._run_answers = run_answers
 
     @get("")
     def page(self, session_id: str) -> Response:
@@ -97,7 +97,7 @@ class ThreadCalls(Calls):
             name=child_thread_json(found.session, found.below)["agent"]["name"],
             refusal=f'Thread {thread} cannot be archived while its status is "running".',
         )
-        self._answers.give(number, by=requester())  # what it waits for gets no answer any more
+        self._run_answers.give(number, by=requester())  # what it waits for gets no answer any more
         return json_response(self._found(session_id, thread).json())
 
     @get("/<thread>/events")

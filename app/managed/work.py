@@ -7,11 +7,11 @@ from typing import Any, Final
 from flask import Response, request
 
 from app.errors import Forbidden, InvalidRequest, LeaseLost
-from app.managed.answers import Answers
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, get, post
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.paging import page_json, window
+from app.managed.run_answers import RunAnswers
 from app.managed.work_bodies import (
     MAX_BLOCK_MILLISECONDS,
     MAX_RECLAIM_MILLISECONDS,
@@ -45,14 +45,14 @@ _MAX_WORKER: Final = 200
 class WorkEnds:
     """Sees to what workers leave behind. Any thread may call it."""
 
-    def __init__(self, store: Store, answers: Answers) -> None:
+    def __init__(self, store: Store, run_answers: RunAnswers) -> None:
         self._store = store
-        self._answers = answers
+        self._run_answers = run_answers
 
     def settle(self, environment_id: str | None = None) -> None:
         for item_id, session_id in self._store.work_ends.due(environment_id):
             if self._store.work_ends.settle(item_id, session_id):
-                self._answers.give(session_id, by="server")
+                self._run_answers.give(session_id, by="server")
 
     def settle_in_turn(self) -> None:
         """One process at a time does it for all."""

@@ -40,6 +40,7 @@ from app.roots import Ground, Roots
 from app.runtime.background_runs import BackgroundRuns, TaskParent
 from app.runtime.earlier_sessions import OwnersSessions
 from app.runtime.environment_info import surroundings
+from app.runtime.event_translator import EventTranslator
 from app.runtime.live_run import LiveRun
 from app.runtime.model_overrides import asked, asked_for, unserved
 from app.runtime.patience import Patience
@@ -47,7 +48,6 @@ from app.runtime.pricing import Pricing
 from app.runtime.run_clock import shortest
 from app.runtime.run_notices import uncounted, without_effect
 from app.runtime.run_plan import Plan
-from app.runtime.teller import Teller
 from app.runtime.thinking_levels import at_level, chosen_level, specs_at
 from app.runtime.titles import Titles
 from app.runtime.toolboxes import Toolboxes
@@ -78,10 +78,10 @@ class AgentPlanner:
         pricing: Pricing | None = None,
         run_seconds: float = 0.0,
         cage: Cage | None = None,
-        tellers: Callable[[str], Callable[[], Teller] | None] = lambda _key: None,
+        translators: Callable[[str], Callable[[], EventTranslator] | None] = lambda _key: None,
         copies: FindCopies = lambda _key, _session, _ground, _patience: NO_COPIES,
     ) -> None:
-        """`tellers` finds, by the key of a team, what makes the teller of each of its runs.
+        """`translators` finds, by the key of a team, what makes the translator of each of its runs.
 
         Without `titles` sessions get none by themselves; without `servers` agents have no tool servers; without a
         `cage` commands can do what the server can. `run_seconds` is how long any run may be at work; 0: as long as it
@@ -91,7 +91,7 @@ class AgentPlanner:
         self._run_seconds = run_seconds
         self._background: BackgroundRuns | None = None
         self._cage = cage
-        self._tellers = tellers
+        self._translators = translators
         self._copies = copies
         self.toolboxes = Toolboxes(environment, servers=servers, cage=cage)
         self._titles = titles
@@ -148,7 +148,7 @@ class AgentPlanner:
             agent.starts_thinking,
             self._policy(team, agent),
             thinks if name is None else {},
-            self._tellers(key),
+            self._translators(key),
         )
 
     def _policy(self, team: Team, agent: Agent) -> SafetyPolicy:
@@ -202,7 +202,7 @@ class AgentPlanner:
             check_budget=partial(self._check_budget, live, root),
             check_price=partial(live.patience.around(self._pricing.check), root),
             answers=self._answers,
-            find_outcome=lambda _session: None if live.teller is None else live.teller.outcome(),
+            find_outcome=lambda _session: None if live.translator is None else live.translator.outcome(),
             budgets=RunBudgets(team.file.budget, team.file.budgets, lambda: live.clock.worked),
             prefer=partial(self._prefer, team, live),
             as_chosen=partial(asked, team),
@@ -350,7 +350,7 @@ class AgentPlanner:
 
 def _is_interrupted(live: LiveRun, session_id: str) -> bool:
     """Has a client of another door interrupted this thread of the run?"""
-    return live.teller is not None and live.patience(live.teller.is_interrupted, session_id)
+    return live.translator is not None and live.patience(live.translator.is_interrupted, session_id)
 
 
 def _placed(session: Session, working_dir: Path) -> Session:

@@ -14,13 +14,13 @@ from app.conversation.events import Event
 from app.conversation.run import AT_SAFE_POINT, Answer, Baton, Question, Run, RunStatus
 from app.errors import BatonLost, RunCancelled
 from app.event_encoder import EventEncoder
+from app.runtime.event_translator import EventTranslator
 from app.runtime.known_rows import KnownRows
 from app.runtime.patience import Patience
 from app.runtime.request_context import RequestContext
 from app.runtime.run_clock import LIMIT, RunClock
 from app.runtime.session_locks import SessionLock
 from app.runtime.streams.event_log import EndMark, EventLog
-from app.runtime.teller import Teller
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class LiveRun:
         self.headers = headers or {}  # of the request that started it; never stored
         self.lock = lock
         self.known = KnownRows()
-        self.teller: Teller | None = None  # of what happens, for clients of another door
+        self.translator: EventTranslator | None = None  # of what happens, for clients of another door
         self.history = KeptHistory()  # by earlier runs of the session
         self.account = ""  # the name whose session it works on
         self.titled = False  # its session had a title when it began, or is to have none

@@ -49,9 +49,9 @@ class LoopDriver:
         live.known.open(claimed.session, agent, opening, additions)
         resumption = None if answered is None else live.patience(self._resumption, answered)
         recorder = Recorder(self._store, live, self._telemetry)
-        if plan.teller is not None:
-            live.teller = live.patience(plan.teller)
-            recorder.tell(live.patience(live.teller.began))
+        if plan.translator is not None:
+            live.translator = live.patience(plan.translator)
+            recorder.tell(live.patience(live.translator.began))
         recorder.follow(plan.loop(live, claimed.session, opening.messages, resumption))
         self._kept.keep(claimed.session.id, kept)
 

@@ -41,8 +41,8 @@ from app.conversation.queued_message import CAPACITY, QueuedMessage, QueueKind
 from app.conversation.run import Answer, Baton, CallState, Question
 from app.conversation.transcript import Message
 from app.errors import AnsweredAlready, BatonLost, NothingToAnswer, RunCancelled, StoreUnavailable
+from app.runtime.event_translator import Rows
 from app.runtime.live_run import LiveRun, RunParked
-from app.runtime.teller import Rows
 from app.runtime.tool_metrics import ToolMetrics
 from app.store.fence import WrittenAlready
 from app.store.store import Store
@@ -88,8 +88,8 @@ class Recorder:
             self._patiently(self._store.journal.tell_soon, rows)
 
     def _told_of(self, step: Step) -> Rows:
-        teller = self._live.teller
-        return () if teller is None else self._live.patience(teller.of, step)
+        translator = self._live.translator
+        return () if translator is None else self._live.patience(translator.of, step)
 
     def _take(self, step: Step) -> Any:
         match step:
@@ -140,12 +140,12 @@ class Recorder:
         if not is_own:
             return ()  # a delegated task; what is said meanwhile is meant for the one who delegated
         self._live.known.see(look.session)
-        if self._live.teller is not None:
-            self.tell(self._live.patience(self._live.teller.waiting))
+        if self._live.translator is not None:
+            self.tell(self._live.patience(self._live.translator.waiting))
         if not look.steers and not (point.ending and look.followups):
             return ()
         kinds: list[tuple[QueueKind, int]] = [("steer", CAPACITY)] if look.steers else [("followup", 1)]
-        told = None if self._live.teller is None else _made_once(self._live.teller.came)
+        told = None if self._live.translator is None else _made_once(self._live.translator.came)
         taken = self._patiently(
             lambda baton: self._store.queue.take(baton, point.session_id, kinds=kinds, told=told)
         )
@@ -236,14 +236,14 @@ class Recorder:
         self._publish(_identified(ask.event, question.id))
         self._answer_already_given(question)
         answer = self._live.wait_for_answer(self._let_go)
-        if self._live.teller is not None:
-            self.tell(self._live.patience(self._live.teller.began))
+        if self._live.translator is not None:
+            self.tell(self._live.patience(self._live.translator.began))
         return answer
 
     def _answer_already_given(self, question: Question) -> None:
         """Clients of another door may answer before they are asked."""
-        teller, live = self._live.teller, self._live
-        given = None if teller is None else live.patience(teller.answer, question)
+        translator, live = self._live.translator, self._live
+        given = None if translator is None else live.patience(translator.answer, question)
         if given is None:
             return
         with suppress(NothingToAnswer, AnsweredAlready):  # somebody was a moment faster, and it is on its way

@@ -184,7 +184,7 @@ class RuntimeManager:
         log.info(
             "run %s", outcome or "let go: it waits for an answer, and whichever process gets that goes on"
         )
-        goes_on = outcome is FINISHED or live.teller is not None  # whose clients queue all that they say
+        goes_on = outcome is FINISHED or live.translator is not None  # whose clients queue all that they say
         if finished is not None and finished.queued and goes_on:
             self.start_queued(live.run.session_id)
 

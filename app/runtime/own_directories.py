@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from app.agent.tools.path_walk import open_directory, regular_files
-from app.door_ids import number_in
+from app.managed_ids import number_in
 from app.roots import Ground
 
 CLONING: Final = ".cloning-"

@@ -172,10 +172,10 @@ class Finisher:
             next_event=last_number + 1,
             stopped_by=live.cancellation.by or None,
         )
-        teller = live.teller
-        if teller is None:
+        translator = live.translator
+        if translator is None:
             return partial(store, live.baton)
-        told = cache(partial(teller.ended, outcome))  # which reads, and the database may be away
+        told = cache(partial(translator.ended, outcome))  # which reads, and the database may be away
         return lambda: store(replace(live.baton, told=self._store.told.writes(told())))
 
     def _store_end(

@@ -11,9 +11,9 @@ from app.agent.resumption import Resumption
 from app.conversation.safety import SafetyPolicy
 from app.conversation.session import Session
 from app.conversation.transcript import Message
+from app.runtime.event_translator import EventTranslator
 from app.runtime.live_run import LiveRun
 from app.runtime.run_clock import LIMIT, shortest
-from app.runtime.teller import Teller
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Plan:
     holders: Mapping[str, tuple[bool, SafetyPolicy]] = field(default_factory=dict)
     """The agents ("key/name") that begin in place of this one if the session was given to them, whether they start
     thinking, and their policies."""
-    teller: Callable[[], Teller] | None = None
+    translator: Callable[[], EventTranslator] | None = None
     """Makes what tells clients of another door of the run; called on its thread. None if there are none."""
 
     def options(self, given: Mapping[str, Any] | None, *, within: float = 0.0) -> Mapping[str, Any]:

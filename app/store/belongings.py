@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Table, select, tuple_
 
-from app.store import door_tables, tables
+from app.store import managed_tables, tables
 from app.store.engine import Database
 from app.store.pruning import drop
 
@@ -51,36 +51,38 @@ def _of_session(table: Table, **more: Any) -> Belonging:
 
 def _skills_archives(name: str) -> ColumnElement[bool]:
     versions = (
-        select(door_tables.skill_versions.c.id)
-        .join(door_tables.skills)
-        .where(door_tables.skills.c.owner == name)
+        select(managed_tables.skill_versions.c.id)
+        .join(managed_tables.skills)
+        .where(managed_tables.skills.c.owner == name)
     )
-    return door_tables.skill_archives.c.version_id.in_(versions)
+    return managed_tables.skill_archives.c.version_id.in_(versions)
 
 
 BELONGINGS: Final[Sequence[Belonging]] = (
-    _owned(door_tables.stored_agents),
-    _of_parent(door_tables.agent_versions.c.agent_id, door_tables.stored_agents),
-    _owned(door_tables.environments),
-    _owned(door_tables.memory_stores),
-    _of_parent(door_tables.memories.c.store_id, door_tables.memory_stores),
-    _of_parent(door_tables.memory_versions.c.store_id, door_tables.memory_stores),
-    _owned(door_tables.vaults),
-    _of_parent(door_tables.vault_credentials.c.vault_id, door_tables.vaults, hidden=frozenset({"sealed"})),
-    _owned(door_tables.skills),
-    _of_parent(door_tables.skill_versions.c.skill_id, door_tables.skills),
-    Belonging(door_tables.skill_archives, _skills_archives, at_once=4),
-    _owned(door_tables.files),
-    _owned(door_tables.file_contents),
-    _of_parent(door_tables.file_chunks.c.content_id, door_tables.file_contents, at_once=4),
+    _owned(managed_tables.stored_agents),
+    _of_parent(managed_tables.agent_versions.c.agent_id, managed_tables.stored_agents),
+    _owned(managed_tables.environments),
+    _owned(managed_tables.memory_stores),
+    _of_parent(managed_tables.memories.c.store_id, managed_tables.memory_stores),
+    _of_parent(managed_tables.memory_versions.c.store_id, managed_tables.memory_stores),
+    _owned(managed_tables.vaults),
+    _of_parent(
+        managed_tables.vault_credentials.c.vault_id, managed_tables.vaults, hidden=frozenset({"sealed"})
+    ),
+    _owned(managed_tables.skills),
+    _of_parent(managed_tables.skill_versions.c.skill_id, managed_tables.skills),
+    Belonging(managed_tables.skill_archives, _skills_archives, at_once=4),
+    _owned(managed_tables.files),
+    _owned(managed_tables.file_contents),
+    _of_parent(managed_tables.file_chunks.c.content_id, managed_tables.file_contents, at_once=4),
     # A session has to be stopped before it goes, so its rows are not removed here.
     Belonging(tables.sessions, lambda name: tables.sessions.c.owner == name),
-    _of_session(door_tables.managed_sessions),
-    _of_session(door_tables.mounted_stores),
-    _of_session(door_tables.session_resources),
-    _of_session(door_tables.repository_tokens, hidden=frozenset({"sealed"})),
-    _of_session(door_tables.session_skills),
-    _of_session(door_tables.work_items),
+    _of_session(managed_tables.managed_sessions),
+    _of_session(managed_tables.mounted_stores),
+    _of_session(managed_tables.session_resources),
+    _of_session(managed_tables.repository_tokens, hidden=frozenset({"sealed"})),
+    _of_session(managed_tables.session_skills),
+    _of_session(managed_tables.work_items),
     _of_session(tables.messages),
     _of_session(tables.summaries),
     _of_session(tables.prompts),
@@ -88,8 +90,8 @@ BELONGINGS: Final[Sequence[Belonging]] = (
     _of_session(tables.runs),
     _of_session(tables.tool_calls),
     _of_session(tables.tool_states),
-    _of_session(door_tables.told_events),
-    _of_session(door_tables.outcomes),
+    _of_session(managed_tables.told_events),
+    _of_session(managed_tables.outcomes),
     _owned(tables.idempotency_keys),
     _owned(tables.spending),
     _owned(tables.request_allowances),

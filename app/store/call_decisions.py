@@ -12,8 +12,8 @@ from app.conversation.run import WAITING
 from app.store.bulk_parameters import among, listed
 from app.store.clock import now
 from app.store.columns import one_of
-from app.store.door_tables import told_events
 from app.store.engine import Database
+from app.store.managed_tables import told_events
 from app.store.tables import IS_LIVE, runs, tool_calls
 from app.store.told_events import THREAD_STOPS, Told, told
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import Json, lock
-from app.store.door_tables import vault_credentials, vaults
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.managed_tables import vault_credentials, vaults
 from app.store.outbox import announce
 from app.store.row_mapping import dump
 from app.store.vault_store import vault

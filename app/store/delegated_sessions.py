@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select
 
 from app.errors import InvalidRequest, SessionBusy
-from app.store.door_tables import managed_sessions
+from app.store.managed_tables import managed_sessions
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import Row, run_of
 from app.store.tables import IS_LIVE, messages, runs

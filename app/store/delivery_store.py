@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.store.clock import ago, now
-from app.store.door_tables import disabled_webhooks, webhook_deliveries
 from app.store.engine import Database
+from app.store.managed_tables import disabled_webhooks, webhook_deliveries
 from app.store.prepared_statements import Prepared
 from app.store.pruning import drop
 

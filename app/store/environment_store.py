@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, select, update
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, require_own, usable
-from app.store.door_tables import environments, managed_sessions
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.managed_tables import environments, managed_sessions
 from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump

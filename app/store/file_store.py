@@ -25,9 +25,9 @@ from sqlalchemy import (
 from app.errors import AppError, InvalidRequest, NotFound
 from app.store.advisory_locks import take_turns
 from app.store.clock import ago, now
-from app.store.door_tables import file_chunks, file_contents, files
 from app.store.engine import Database
 from app.store.key_pages import Place
+from app.store.managed_tables import file_chunks, file_contents, files
 from app.store.pruning import drop
 
 CHUNK: Final = 1 << 20

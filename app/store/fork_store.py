@@ -22,8 +22,8 @@ from sqlalchemy import (
 from app.conversation.forking import before_message, before_user_message, fork_title, through_message
 from app.conversation.session import Session
 from app.conversation.transcript import Message, Transcript
-from app.door_ids import id_of
 from app.errors import InvalidTranscript, SessionBusy
+from app.managed_ids import id_of
 from app.store.audit_notes import note
 from app.store.engine import Database
 from app.store.managed_rows import copy_managed, is_managed

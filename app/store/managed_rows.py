@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Double, Text, bindparam, insert, null, select
 
 from app.conversation.run import Run
 from app.errors import InvalidRequest
-from app.store.door_tables import (
+from app.store.managed_tables import (
     managed_sessions,
     mounted_stores,
     session_skills,

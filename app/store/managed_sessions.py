@@ -16,13 +16,13 @@ from app.conversation.transcript import Message
 from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
-from app.store.door_tables import managed_sessions, told_events
 from app.store.engine import Database
 from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
 from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, locked_run
+from app.store.managed_tables import managed_sessions, told_events
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.outbox import announce_session
 from app.store.prepared_statements import Prepared, Values

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from app.errors import Conflict, NotFound
-from app.store.door_tables import memories
 from app.store.engine import Database
+from app.store.managed_tables import memories
 from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
     Actor,

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Select, select, update
 
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import ago, now
-from app.store.door_tables import memory_versions
 from app.store.engine import Database
 from app.store.key_pages import ANY_TIME, Times
+from app.store.managed_tables import memory_versions
 from app.store.memory_rows import Actor, Operation
 from app.store.memory_store import found_store, locked_store
 from app.store.pruning import drop

@@ -10,8 +10,8 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, exists, insert, select, update
 
 from app.errors import AppError
-from app.store.door_tables import mounted_stores
 from app.store.engine import Database
+from app.store.managed_tables import mounted_stores
 from app.store.memory_room import MemoryRoom
 from app.store.memory_rows import (
     Actor,

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, func, select
 
 from app.errors import InvalidRequest
 from app.store.advisory_locks import take_turns
-from app.store.door_tables import memory_stores, memory_versions
+from app.store.managed_tables import memory_stores, memory_versions
 
 
 class MemoryRoom:

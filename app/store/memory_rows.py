@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
-from app.door_ids import new_id
 from app.errors import Conflict, InvalidRequest
+from app.managed_ids import new_id
 from app.store.clock import now
-from app.store.door_tables import memories, memory_versions
+from app.store.managed_tables import memories, memory_versions
 
 Operation = Literal["created", "modified", "deleted"]
 

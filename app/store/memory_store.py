@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, delete, select, true, update
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, defined, lock
-from app.store.door_tables import memory_stores
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.managed_tables import memory_stores
 from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump

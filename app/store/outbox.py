@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import Connection, bindparam, column, insert, select, table
 
-from app.door_ids import id_of, new_id, thread_id
+from app.managed_ids import id_of, new_id, thread_id
 from app.store.clock import now
 from app.store.engine import announces
 from app.store.prepared_statements import Prepared, Values

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, select
 
 from app.conversation.outcome import Outcome
 from app.store.bulk_parameters import among, listed
-from app.store.door_tables import outcomes
 from app.store.engine import Database
+from app.store.managed_tables import outcomes
 from app.store.prepared_statements import Prepared
 
 _OF: Final = Prepared(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from app.store import door_tables  # noqa: F401 - its tables stand in the same catalogue
+from app.store import managed_tables  # noqa: F401 - its tables stand in the same catalogue
 from app.store.engine import Database
 from app.store.migrate import is_current
 from app.store.tables import metadata

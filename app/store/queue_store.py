@@ -17,10 +17,10 @@ from app.conversation.transcript import Message
 from app.errors import NotRunning, QueuedMessageNotFound, QueueFull, SessionBusy, TakenAlready
 from app.store.audit_notes import note
 from app.store.clock import ago, now
-from app.store.door_tables import managed_sessions
 from app.store.engine import Database
 from app.store.fence import Fence, WrittenAlready
 from app.store.idempotency import KeyUse, use_key
+from app.store.managed_tables import managed_sessions
 from app.store.prepared_statements import Prepared, Values
 from app.store.pruning import drop
 from app.store.queue_rows import is_worth_a_try, waits_anew

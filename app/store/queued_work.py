@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import text
 
-from app.door_ids import new_id
+from app.managed_ids import new_id
 from app.store.prepared_statements import Prepared
 
 Json = dict[str, Any]

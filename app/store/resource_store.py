@@ -11,9 +11,9 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
-from app.store.door_tables import files, managed_sessions, repository_tokens, session_resources
 from app.store.engine import Database
 from app.store.file_store import Content, FileFacts, StoredFile, add_file
+from app.store.managed_tables import files, managed_sessions, repository_tokens, session_resources
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump
 from app.store.session_rows import find_session

@@ -11,14 +11,14 @@ from sqlalchemy import Column, ColumnElement, Connection, Select, Table, delete,
 from app.errors import InvalidRequest, NotFound
 from app.store.clock import now
 from app.store.definitions import add, archive, lock, require_own, usable
-from app.store.door_tables import (
+from app.store.engine import Database
+from app.store.key_pages import Window, within
+from app.store.managed_tables import (
     session_skills,
     skill_archives,
     skill_versions,
     skills,
 )
-from app.store.engine import Database
-from app.store.key_pages import Window, within
 from app.store.quotas import NO_LIMITS, Limits
 
 PART_BYTES: Final = 1 << 20

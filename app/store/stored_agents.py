@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Select, and_, insert, select, true, update
 from app.errors import Conflict, NotFound
 from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, require_own, usable
-from app.store.door_tables import agent_versions, stored_agents
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.managed_tables import agent_versions, stored_agents
 from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump

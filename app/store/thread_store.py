@@ -11,11 +11,11 @@ from sqlalchemy import Connection, bindparam, select
 from app.conversation.session import Session
 from app.conversation.session_thread import SessionThread, ThreadStatus
 from app.conversation.usage import Usage
-from app.door_ids import new_id, thread_id
 from app.errors import InvalidRequest, NotFound
+from app.managed_ids import new_id, thread_id
 from app.store.audit_notes import note
-from app.store.door_tables import told_events
 from app.store.engine import Database
+from app.store.managed_tables import told_events
 from app.store.row_mapping import session_of, value_of
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session

@@ -26,12 +26,12 @@ from app.conversation.managed_events import (
 )
 from app.conversation.run import Run
 from app.conversation.run_outcome import CANCELLED, RunOutcome
-from app.door_ids import call_event_id, new_id, result_event_id, thread_id
+from app.managed_ids import call_event_id, new_id, result_event_id, thread_id
 from app.store.columns import one_of
-from app.store.door_tables import managed_sessions, told_events
 from app.store.joined_writes import Write
+from app.store.managed_tables import managed_sessions, told_events
 from app.store.outcome_store import active
-from app.store.outcomes import END
+from app.store.outcome_writes import END
 from app.store.prepared_statements import Prepared
 from app.store.tables import sessions
 from app.store.told_events import (

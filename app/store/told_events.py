@@ -25,12 +25,12 @@ from sqlalchemy import (
 from app.store.bulk_parameters import among, listed
 from app.store.clock import now
 from app.store.columns import one_of
-from app.store.door_tables import told_events
 from app.store.engine import Database, announces
 from app.store.joined_writes import Write
 from app.store.key_pages import ANY_TIME, Times
+from app.store.managed_tables import told_events
 from app.store.outbox import ANNOUNCE, announcements
-from app.store.outcomes import following
+from app.store.outcome_writes import following
 from app.store.prepared_statements import MAX_ROWS, Prepared, Values
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.row_mapping import dump

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, select, update
 from app.errors import NotFound
 from app.store.clock import now
 from app.store.definitions import Change, Defined, Json, add, archive, defined, lock, usable
-from app.store.door_tables import vault_credentials, vaults
 from app.store.engine import Database
 from app.store.key_pages import Window, within
+from app.store.managed_tables import vault_credentials, vaults
 from app.store.outbox import announce
 from app.store.quotas import NO_LIMITS, Limits
 from app.store.row_mapping import dump

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 from app.errors import NotFound
 from app.store.clock import now
 from app.store.columns import one_of
-from app.store.door_tables import managed_sessions, work_items
+from app.store.managed_tables import managed_sessions, work_items
 
 Json = dict[str, Any]
 

@@ -15,13 +15,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, select, update
 
 from app.conversation.managed_events import WORKER_TOOLS, client_result_body
-from app.door_ids import new_id, result_event_id
 from app.errors import NotFound
+from app.managed_ids import new_id, result_event_id
 from app.store.call_decisions import Decided, decisions
 from app.store.clock import ago, now
 from app.store.columns import one_of
-from app.store.door_tables import told_events, work_items
 from app.store.engine import Database
+from app.store.managed_tables import told_events, work_items
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.run_rows import live_run_row
 from app.store.session_rows import find_session

@@ -18,9 +18,9 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import Conflict, LeaseLost, Unauthorized
 from app.store.clock import ago, now
 from app.store.columns import one_of
-from app.store.door_tables import work_items, work_polls
 from app.store.engine import Database
 from app.store.key_pages import Place
+from app.store.managed_tables import work_items, work_polls
 from app.store.queued_work import LEASE_SECONDS
 from app.store.row_mapping import dump
 from app.store.tables import sessions

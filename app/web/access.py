@@ -10,8 +10,8 @@ from flask import Flask, Response, g, request
 
 from app.access_tokens import AccessToken, Role
 from app.conversation.audit_entry import Requester
-from app.door_ids import number_in
 from app.errors import AppError, Forbidden, NotFound, Unauthorized
+from app.managed_ids import number_in
 from app.runtime.streams.stream_slots import Slots
 from app.store.audit_notes import enter_request, leave_request
 from app.store.store import Store

@@ -11,7 +11,7 @@ from app.agent.toolset import ToolResult
 from app.conversation.session import Session
 from app.conversation.session_thread import MAX_THREADS, SessionThread, ThreadStatus
 from app.conversation.usage import Usage
-from app.door_ids import thread_id
+from app.managed_ids import thread_id
 
 
 def thread(agent: str = "a", status: ThreadStatus = "idle") -> SessionThread:

@@ -18,7 +18,7 @@ from sqlalchemy import Table, insert
 from anthropic_standin.standin_server import OfflineServer
 from app.commands import exits
 from app.selfcheck import server_check
-from app.store import door_tables, tables
+from app.store import managed_tables, tables
 from app.store.engine import Database
 from app.store.store import Pruned, Store
 from baton_client import BatonClient
@@ -83,7 +83,7 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                     tables.request_allowances: {"full_at": at, **who},
                     tables.spending: {"day": int(at / DAY), "cost": 1.0, **who},
                     tables.scheduled_jobs: {"name": str(number), "due_at": at},
-                    door_tables.webhook_deliveries: {
+                    managed_tables.webhook_deliveries: {
                         "id": str(number),
                         "type": "",
                         "subject_json": "{}",
@@ -100,7 +100,7 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                         "taken_by": "",
                         **created,
                     },
-                    door_tables.files: {
+                    managed_tables.files: {
                         "id": str(number),
                         "content_id": "",
                         "filename": "",
@@ -111,14 +111,14 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                         **who,
                         **created,
                     },
-                    door_tables.file_contents: {
+                    managed_tables.file_contents: {
                         "id": str(number),
                         "size_bytes": 0,
                         "uses": 0,
                         **who,
                         **created,
                     },
-                    door_tables.skills: {
+                    managed_tables.skills: {
                         "id": str(number),
                         "shared": False,
                         "name": "",
@@ -126,16 +126,20 @@ def put_two_rows_into_what_grows(database_url: str) -> None:
                         **who,
                     }
                     | {"updated_at": at, **created},
-                    door_tables.skill_versions: {"id": str(number), "skill_id": str(number), "number": number}
+                    managed_tables.skill_versions: {
+                        "id": str(number),
+                        "skill_id": str(number),
+                        "number": number,
+                    }
                     | {"description": "", "archived_at": at if number else None, **created},
-                    door_tables.memory_stores: {
+                    managed_tables.memory_stores: {
                         "id": str(number),
                         "shared": False,
                         "definition_json": "{}",
                         **who,
                     }
                     | {"updated_at": at, **created},
-                    door_tables.memory_versions: {
+                    managed_tables.memory_versions: {
                         "id": str(number),
                         "store_id": str(number),
                         "number": 1,

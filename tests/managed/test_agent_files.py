@@ -12,7 +12,7 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.managed.every_agent import file_id
+from app.managed.agent_catalogue import file_id
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk

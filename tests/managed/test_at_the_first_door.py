@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.door_ids import number_in
 from app.factory import Server
+from app.managed_ids import number_in
 from tests.harness.in_process import LocalClient
 from tests.managed.conftest import Sdk
 from tests.managed.test_sessions import until_idle

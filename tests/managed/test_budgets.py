@@ -11,7 +11,7 @@ from anthropic.types.beta import BetaManagedAgentsSession
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.resuming import Resuming
 from tests.conftest import make_settings
 from tests.harness.process import eventually

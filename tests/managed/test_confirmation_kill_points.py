@@ -11,8 +11,8 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.managed.answers import Answers
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
+from app.managed.run_answers import RunAnswers
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
 from tests.kill_points.conftest import database_url, directory, nothing_is_left_behind, survivor
@@ -75,7 +75,7 @@ def test_no_confirmation_is_lost_and_no_call_is_made_twice(
 
 def come_to_rest(survivor: Server, sdk: Sdk, session: str) -> None:
     """The client goes on through the other server: it confirms what still waits for that."""
-    number, answers = number_of(session), Answers(survivor.store, survivor.control)
+    number, answers = number_of(session), RunAnswers(survivor.store, survivor.control)
 
     def is_at_rest() -> bool:
         survivor.runtime.supervisor.recover()

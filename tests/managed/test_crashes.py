@@ -8,7 +8,7 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.store import queue_store
 from tests.conftest import make_settings
 from tests.harness.process import eventually

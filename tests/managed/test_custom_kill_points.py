@@ -12,8 +12,8 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.managed.answers import Answers
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
+from app.managed.run_answers import RunAnswers
 from app.store import queue_store
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
@@ -135,7 +135,7 @@ def stop_of(sdk: Sdk, session: str) -> str:
 
 def come_to_rest(survivor: Server, sdk: Sdk, session: str) -> None:
     """The client goes on through the other server, as its own code would: it makes the calls that are still open."""
-    number, answers = number_of(session), Answers(survivor.store, survivor.control)
+    number, answers = number_of(session), RunAnswers(survivor.store, survivor.control)
 
     def is_at_rest() -> bool:
         survivor.runtime.supervisor.recover()

@@ -14,9 +14,9 @@ from PIL import Image
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.managed import answers
-from app.managed.answers import Answers
-from app.managed.given_ids import number_of
+from app.managed import run_answers
+from app.managed.id_validation import number_of
+from app.managed.run_answers import RunAnswers
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
@@ -154,11 +154,11 @@ def test_a_result_is_taken_that_a_process_has_stored_and_not_told_the_run_of(
     session = new(f"{CALL}[then][say Done.]")
     (use,) = waiting(sdk, session)
     with monkeypatch.context() as dying:
-        dying.setattr(Answers, "give", lambda *_, **__: None)
+        dying.setattr(RunAnswers, "give", lambda *_, **__: None)
         send(sdk, session, result(use))
     assert server.store.decisions.stranded(0.0) == [number_of(session)]
-    monkeypatch.setattr(answers, "STRANDED_SECONDS", 0.0)
-    Answers(server.store, server.control).give_stranded()
+    monkeypatch.setattr(run_answers, "STRANDED_SECONDS", 0.0)
+    RunAnswers(server.store, server.control).give_stranded()
     until_idle(sdk, session, times=2)
     assert server.store.decisions.stranded(0.0) == []
 

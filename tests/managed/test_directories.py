@@ -11,7 +11,7 @@ import pytest
 from app.factory import Server
 from app.managed import directories
 from app.managed.directories import Directories
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.runtime.own_directories import CLONING
 from app.selfcheck.own_files import roots_of
 from tests.harness.in_process import LocalClient

@@ -10,7 +10,7 @@ import pytest
 from anthropic.types.beta.sessions import BetaManagedAgentsSessionEventType
 
 from app.factory import Server
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import CALL, WEATHER, last_stop, result

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from anthropic_standin.standin_server import OfflineServer
-from app.door_ids import new_id
 from app.factory import Server, build
-from app.store import door_tables, tables
+from app.managed_ids import new_id
+from app.store import managed_tables, tables
 from app.store.engine import Database
 from app.store.file_store import CHUNK, FileFacts
 from app.store.resource_store import NewResource
@@ -269,7 +269,7 @@ def test_an_expired_file_is_gone_and_swept(sdk: Sdk, laptop: Server) -> None:
     assert round((made.expires_at - made.created_at).total_seconds()) == 3600
     with database.writing() as connection:
         connection.execute(
-            update(door_tables.files).where(door_tables.files.c.id == made.id).values(expires_at=1.0)
+            update(managed_tables.files).where(managed_tables.files.c.id == made.id).values(expires_at=1.0)
         )
     with pytest.raises(anthropic.NotFoundError):
         sdk.files.download(made.id)

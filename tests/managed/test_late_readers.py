@@ -6,9 +6,9 @@ import re
 
 from app.factory import Server
 from app.managed.event_stream import FollowedSession
-from app.managed.followers import Followers
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.previews import PREVIEWS
+from app.managed.stream_poller import StreamPoller
 from app.runtime.streams.reader_factory import ReaderFactory
 from tests.managed.conftest import Sdk, SessionMaker
 from tests.managed.test_sessions import AROUND, IDLE, REQUEST, say, sdk, server, until_idle
@@ -25,7 +25,7 @@ def test_what_was_told_already_is_not_previewed_any_more(
     reader = FollowedSession(
         server.store,
         readers,
-        Followers(server.store.told, runtime.periodic_tasks),
+        StreamPoller(server.store.told, runtime.periodic_tasks),
         number,
         previews=frozenset(PREVIEWS),
         behind="",

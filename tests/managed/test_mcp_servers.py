@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.door_ids import number_in
 from app.factory import Server, build
 from app.managed.policies import prefix_of
+from app.managed_ids import number_in
 from tests.agent.tools.test_mcp_remote import Site, running
 from tests.agent.tools.web_site import WebSite
 from tests.agent.tools.web_site import running as web_site

@@ -12,7 +12,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.agent import outcome_judge
 from app.conversation.grading import Verdict, read_verdict
 from app.factory import Server
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk, SessionMaker
 from tests.managed.test_budgets import limit, reasons

@@ -12,8 +12,8 @@ import pytest
 from anthropic.types.beta import BetaManagedAgentsSession
 
 from anthropic_standin.standin_server import OfflineServer
-from app.door_ids import new_id
 from app.factory import Server, build
+from app.managed_ids import new_id
 from tests.conftest import held_by, make_settings
 from tests.harness.cages import require_cage
 from tests.harness.process import eventually

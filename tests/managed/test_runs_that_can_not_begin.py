@@ -8,7 +8,7 @@ import pytest
 
 from app.agent.loop import AgentLoop
 from app.factory import Server
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.runtime import agent_planner
 from app.store import queue_store
 from app.store.run_request import RunRequest

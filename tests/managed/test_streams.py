@@ -14,7 +14,7 @@ from anthropic import Anthropic
 
 from anthropic_standin.standin_server import OfflineServer
 from app.conversation.queued_message import QueuedMessage
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
 from app.managed.sent_messages import sent_row
 from app.store.engine import Database
 from app.store.store import Store

@@ -8,9 +8,9 @@ import anthropic
 import pytest
 
 from anthropic_standin.standin_server import OfflineServer
-from app.door_ids import number_in
 from app.factory import Server
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
+from app.managed_ids import number_in
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import result

@@ -19,8 +19,8 @@ from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
 from app.runtime import webhooks
 from app.runtime.webhooks import LONGEST_PAUSE, pause_after
-from app.store.door_tables import disabled_webhooks, webhook_deliveries
 from app.store.engine import Database
+from app.store.managed_tables import disabled_webhooks, webhook_deliveries
 from tests.conftest import StartBaton, held_by, make_settings
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually

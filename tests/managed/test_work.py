@@ -13,9 +13,9 @@ from sqlalchemy import update
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
-from app.managed.answers import Answers
+from app.managed.run_answers import RunAnswers
 from app.managed.work import WorkEnds
-from app.store.door_tables import work_items
+from app.store.managed_tables import work_items
 from tests.conftest import held_by, make_settings
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
@@ -58,7 +58,7 @@ def lapse(server: Server, item: str) -> None:
 
 
 def settle(server: Server) -> None:
-    WorkEnds(server.store, Answers(server.store, server.control)).settle()
+    WorkEnds(server.store, RunAnswers(server.store, server.control)).settle()
 
 
 def items(sdk: Sdk, environment: str) -> list[Any]:

@@ -14,10 +14,10 @@ from sqlalchemy import update
 
 from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server
-from app.managed.answers import Answers
-from app.managed.given_ids import number_of
+from app.managed.id_validation import number_of
+from app.managed.run_answers import RunAnswers
 from app.managed.work import WorkEnds
-from app.store.door_tables import work_items
+from app.store.managed_tables import work_items
 from app.store.work_rows import is_leased
 from tests.chaos.invariants import broken_promises
 from tests.harness.process import eventually
@@ -102,7 +102,7 @@ def test_no_call_is_made_twice_and_each_has_one_result(
 
 def _come_to_rest(survivor: Server, sdk: Sdk, session: str, environment: str, made: list[str]) -> None:
     """The dead worker's lease runs out, and another worker goes on through the other server."""
-    number, answers = number_of(session), Answers(survivor.store, survivor.control)
+    number, answers = number_of(session), RunAnswers(survivor.store, survivor.control)
     with survivor.store.database.writing() as connection:
         connection.execute(update(work_items).where(is_leased()).values(lease_expires_at=1.0))
 

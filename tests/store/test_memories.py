@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from app.door_ids import new_id
 from app.errors import Conflict, InvalidRequest
-from app.store.door_tables import memory_versions
+from app.managed_ids import new_id
 from app.store.engine import Database
 from app.store.key_pages import Times, Window
+from app.store.managed_tables import memory_versions
 from app.store.memories import Listing
 from app.store.memory_history import KEEP_SECONDS, VersionFilter
 from app.store.memory_mounts import Baseline, LocalFile, add_mounts

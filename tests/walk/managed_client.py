@@ -9,7 +9,7 @@ from uuid import UUID
 
 from werkzeug.test import TestResponse
 
-from app.door_ids import id_of, number_in
+from app.managed_ids import id_of, number_in
 from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.walk.person import BOUND, Broken, Event, Person, Refused, Silence

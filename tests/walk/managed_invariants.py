@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import select
 
-from app.store.door_tables import told_events
+from app.store.managed_tables import told_events
 from app.store.store import Store
 
 Rows = Sequence[Any]

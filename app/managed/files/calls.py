@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from flask import Response, request
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.calls import Calls, delete, get, post
 from app.managed.files.file_json import file_json
 from app.managed.files.uploads import posted_file
-from app.managed.given_ids import checked, number_of
+from app.managed.id_validation import checked, number_of
 from app.managed.paging import page_json, texts, window
+from app.managed_ids import new_id
 from app.store.file_store import FileFacts, FilePage, FileStore, StoredFile
 from app.store.key_pages import Place
 from app.web.access import own_name, owner

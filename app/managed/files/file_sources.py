@@ -18,7 +18,7 @@ from app.managed.content import (
     PlainText,
     refusal_of,
 )
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.store.file_store import FileStore
 
 MOST_FILES: Final = 100

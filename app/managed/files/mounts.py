@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.files.resource_bodies import FileResource, RepositoryResource, repository_name
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.places import file_mount, refuse_overlap, relative, repository_mount
 from app.managed.policies import Policies
 from app.managed.vaults.secret_box import SecretBox
+from app.managed_ids import new_id
 from app.store.file_store import Content, FileFacts, FileStore
 from app.store.resource_store import NewResource
 

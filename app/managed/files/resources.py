@@ -13,7 +13,7 @@ from app.managed.files.mounts import REPOSITORY, Mounts
 from app.managed.files.resource_bodies import FileResource, UpdateResource
 from app.managed.files.resource_json import resource_json
 from app.managed.files.session_files import SessionFiles
-from app.managed.given_ids import checked, number_of
+from app.managed.id_validation import checked, number_of
 from app.managed.paging import page_json, window
 from app.managed.places import refuse_overlap
 from app.store.managed_sessions import ManagedSession

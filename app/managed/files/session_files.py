@@ -17,11 +17,11 @@ from app.agent.tools.sandbox import Entry, FileRefused, visible
 from app.agent.tools.session_places import OUTPUTS, UPLOADS
 from app.conversation.managed_events import clone_error
 from app.conversation.session import Session
-from app.door_ids import new_id
 from app.errors import AppError, InvalidRequest, NotFound
 from app.managed.files.uploads import type_of
 from app.managed.places import relative
 from app.managed.vaults.secret_box import SecretBox, SecretsUnreadable
+from app.managed_ids import new_id
 from app.roots import Roots
 from app.runtime.own_directories import CLONING
 from app.store.file_store import CHUNK, FileFacts, StoredFile

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app.errors import InvalidRequest
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.memory.memory_bodies import Attached
 from app.store.memory_store import MemoryStores
 

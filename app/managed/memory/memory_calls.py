@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import Response
 
-from app.door_ids import new_id
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, patch, post
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.memory.actors import own_actor
 from app.managed.memory.memory_bodies import (
     CreateMemory,
@@ -28,6 +27,7 @@ from app.managed.memory.memory_queries import (
 )
 from app.managed.paging import page_json, window
 from app.managed.worker_access import WorkerAccess
+from app.managed_ids import new_id
 from app.store.store import Store
 from app.web.access import own_name, owner
 from app.web.response_json import json_response

@@ -8,7 +8,7 @@ from typing import Final
 from flask import request
 
 from app.errors import InvalidRequest
-from app.managed.given_ids import checked, number_of
+from app.managed.id_validation import checked, number_of
 from app.managed.memory.actors import key_in
 from app.managed.paging import path_cursor, path_page, window
 from app.store.key_pages import Window

@@ -13,10 +13,10 @@ from app.agent.tools.mirrored_files import Looked, MirroredFiles, Stamp
 from app.agent.tools.sandbox import FileRefused, visible
 from app.agent.tools.working_copies import NO_COPIES, WorkingCopies
 from app.conversation.session import Session
-from app.door_ids import number_in
 from app.errors import AppError, InvalidRequest, NotFound
 from app.managed.memory.attached_stores import FOLDER, attached_to, folder_of
 from app.managed.memory.memory_bodies import MOST_BYTES, content_fault, path_fault
+from app.managed_ids import number_in
 from app.roots import Ground
 from app.runtime.patience import Patience
 from app.store.memory_mounts import Baseline, LocalFile, MemoryMounts, Synced

@@ -13,7 +13,7 @@ from app.agent.tools.skill_head import MAIN
 from app.conversation.session import Session
 from app.errors import InvalidRequest, NotFound
 from app.managed.agent_definition import repeated
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.skills.archives import below_top, unzipped
 from app.managed.skills.versions import checked_version
 from app.roots import Roots

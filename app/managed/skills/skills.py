@@ -7,15 +7,15 @@ from typing import Any, Final, TypeVar
 
 from flask import Response, request
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.calls import Calls, delete, get, post
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.paging import page_json, window
 from app.managed.skills.uploads import UploadForm
 from app.managed.skills.versions import checked_version
 from app.managed.times import moment
 from app.managed.worker_access import WorkerAccess
+from app.managed_ids import new_id
 from app.store.key_pages import Place, Window
 from app.store.skill_store import LATEST, Skill, SkillStore, SkillVersion
 from app.web.access import own_name, owner, role

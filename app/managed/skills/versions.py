@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.store.skill_store import LATEST
 
 

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from flask import Response
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.bodies import patched, read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.paging import page_json, window
 from app.managed.times import moment, times_json
 from app.managed.vaults.credential_bodies import (
@@ -27,6 +26,7 @@ from app.managed.vaults.credential_bodies import (
 from app.managed.vaults.secret_box import SecretBox, Secrets, SecretsUnreadable
 from app.managed.vaults.server_keys import server_key
 from app.managed.vaults.validation import CredentialCheck
+from app.managed_ids import new_id
 from app.store.credential_store import Changed, Credential, CredentialStore
 from app.web.access import owner
 from app.web.response_json import json_response

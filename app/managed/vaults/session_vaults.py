@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.errors import InvalidRequest
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.store.vault_store import VaultStore
 from app.web.access import owner
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from flask import Response
 from pydantic import Field
 
-from app.door_ids import new_id
 from app.errors import InvalidRequest
 from app.managed.bodies import SOUND, Body, Metadata, MetadataPatch, patched, read
 from app.managed.calls import Calls, delete, get, post
-from app.managed.given_ids import checked
+from app.managed.id_validation import checked
 from app.managed.paging import page_json, window
 from app.managed.times import times_json
+from app.managed_ids import new_id
 from app.store.definitions import Defined
 from app.store.vault_store import VaultStore
 from app.web.access import own_name, owner

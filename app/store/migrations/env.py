@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from app.store import door_tables  # noqa: F401 - its tables stand in the same catalogue
+from app.store import managed_tables  # noqa: F401 - its tables stand in the same catalogue
 from app.store.tables import metadata
 
 context.configure(

@@ -9,10 +9,10 @@ import pytest
 
 from app.agent.tools.mirrored_files import MirroredFiles
 from app.conversation.session import Session
-from app.door_ids import new_id
 from app.errors import StoreUnavailable
 from app.factory import Server
 from app.managed.memory.mounted_memory import MountedStore
+from app.managed_ids import new_id
 from app.store.memory_history import VersionFilter
 from app.store.memory_mounts import add_mounts
 from app.store.memory_rows import Actor

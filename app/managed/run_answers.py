@@ -6,8 +6,8 @@ import logging
 from typing import Final
 
 from app.errors import AppError, NotRunning
-from app.managed.called_threads import stopped_by
-from app.managed.decisions import answer_of, interrupted_answer, open_calls, unanswered
+from app.managed.event_threads import stopped_by
+from app.managed.pending_calls import answer_of, interrupted_answer, open_calls, unanswered
 from app.runtime.run_control import RunControl
 from app.store.store import Store
 
@@ -17,7 +17,7 @@ KINDS: Final = ("approval", "elicitation")
 STRANDED_SECONDS: Final = 3.0
 
 
-class Answers:
+class RunAnswers:
     """Any thread may call it. Decisions are events, stored before the run is answered: if the process dies between
     the two, or the run asks after it was decided, the run is answered later."""
 

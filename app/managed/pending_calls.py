@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from app.conversation.managed_events import BLOCKS, is_self_hosted
 from app.conversation.run import Answer, Question
-from app.managed.called_threads import stopped_by
+from app.managed.event_threads import stopped_by
 from app.managed.policies import Policies
 from app.store.call_decisions import DECISIONS, Decided
 from app.store.store import Store

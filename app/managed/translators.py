@@ -1,4 +1,4 @@
-"""Makes what tells clients of the Managed Agents API of a run, from what is stored of its session."""
+"""Makes the translator of a run for clients of the Managed Agents API, from what is stored of its session."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from app.agent.messaging import TOOLS
 from app.conversation.managed_events import is_self_hosted
-from app.door_ids import number_in
-from app.managed.called_threads import thread_named
-from app.managed.coordinator_teller import CoordinatorTeller
+from app.managed.coordinator_translator import CoordinatorTranslator
+from app.managed.event_threads import thread_named
 from app.managed.files.session_files import SessionFiles
 from app.managed.policies import Policies
 from app.managed.rosters import member_of, members_of
+from app.managed.session_translator import SessionTranslator
 from app.managed.skills.session_skills import SessionSkills
-from app.managed.teller import SessionTeller
-from app.managed.thread_teller import ThreadTeller
+from app.managed.thread_translator import ThreadTranslator
 from app.managed.usage import Spent, spent_of
+from app.managed_ids import number_in
 from app.store.call_decisions import Decided
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
@@ -26,7 +26,7 @@ from app.store.told_events import Told
 Json = dict[str, Any]
 
 
-class Tellers:
+class Translators:
     """Any thread may call it."""
 
     def __init__(self, store: Store, files: SessionFiles, skills: SessionSkills) -> None:
@@ -34,30 +34,30 @@ class Tellers:
         self._files = files
         self._skills = skills
 
-    def of(self, key: str) -> Callable[[], SessionTeller] | None:
-        """The maker of a run's teller, by the key of its team; None for the team of an agent file."""
+    def of(self, key: str) -> Callable[[], SessionTranslator] | None:
+        """The maker of a run's translator, by the key of its team; None for the team of an agent file."""
         number = number_in("sesn", key)
         return None if number is None else partial(self._make, str(number))
 
-    def _make(self, session_id: str) -> SessionTeller:
+    def _make(self, session_id: str) -> SessionTranslator:
         """Once for each run, and again where another process goes on with it."""
         store = self._store
         found = store.managed.get(session_id, owner=None)
         agent, calls = found.settings["agent"], store.told.open_calls(session_id)
         if not members_of(agent):
-            return SessionTeller(*self._parts(found, calls))
+            return SessionTranslator(*self._parts(found, calls))
         ledger = store.journal.ledger(session_id)
         decided = partial(store.decisions.of, session_id)
         asked = {call: event for call, event in calls.items() if thread_named(event)}
-        return CoordinatorTeller(
+        return CoordinatorTranslator(
             *self._parts(found, {call: event for call, event in calls.items() if call not in asked}),
             asked=asked,
-            thread_of=partial(_thread_teller, store, agent, decided),
+            thread_of=partial(_thread_translator, store, agent, decided),
             quiet=[call.id for call in ledger.values() if call.name in TOOLS],
         )
 
     def _parts(self, found: ManagedSession, asked: Mapping[str, Told]) -> tuple[Any, ...]:
-        """The arguments of a session's teller; `asked` are the calls that its primary thread is idle for."""
+        """The arguments of a session's translator; `asked` are the calls that its primary thread is idle for."""
         store, session_id = self._store, found.session.id
         prepare, outputs = _no_errors, _nothing
         if found.session.working_dir:  # else workers have its directory
@@ -92,19 +92,19 @@ class Tellers:
         return self._files.prepare(found.session)
 
 
-def _thread_teller(
+def _thread_translator(
     store: Store,
     agent: Mapping[str, Any],
     decided: Callable[[Sequence[str]], Mapping[str, Decided]],
     session_id: str,
     key_and_name: str,
     asked: Mapping[str, Told],
-) -> ThreadTeller:
+) -> ThreadTranslator:
     """`agent` is the one that has the roster; `decided` finds the decisions of clients, all of which the session
     has."""
     found = key_and_name or store.sessions.get(session_id).agent
     member, last = member_of(agent, found.partition("/")[2]), store.told.last_place(session_id)
-    return ThreadTeller(
+    return ThreadTranslator(
         session_id,
         member,
         last,

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from app.door_ids import id_of
 from app.errors import AppError, InvalidRequest, NotFound
+from app.managed_ids import id_of
 from app.store.definitions import Change, Defined
 from app.store.key_pages import Window
 from app.store.stored_agents import StoredAgents
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 _FILES: Final = uuid.UUID("5b0b4ad0-6d5b-4b86-9d3c-0b7f2a5f0c11")
 
 
-class EveryAgent:
+class AgentCatalogue:
     """Any thread may call it. `owner` narrows a call to what one token's holder may use: their own, what is shared, and
     all agent files. None: everything."""
 

@@ -1,5 +1,5 @@
-"""The streams of this process, and what their sessions' event logs do not tell: what a client has sent between two
-runs, to whichever process."""
+"""Wakes streams of this process for what their sessions' event logs don't tell: events that a client has sent between
+two runs, to any process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.store.told_events import ToldEvents
 LOOK_SECONDS: Final = 1.0
 
 
-class Follower(Protocol):
+class PolledStream(Protocol):
     @property
     def session_id(self) -> str: ...
 
@@ -26,27 +26,27 @@ class Follower(Protocol):
         ...
 
 
-class Followers:
+class StreamPoller:
     """Any thread may call it. One query a second, while there are any."""
 
     def __init__(self, told: ToldEvents, tasks: PeriodicTasks) -> None:
         self._told = told
         self._guard = threading.Lock()
-        self._all: set[Follower] = set()
+        self._all: set[PolledStream] = set()
         tasks.every(LOOK_SECONDS, self._look)
 
-    def add(self, one: Follower) -> None:
+    def add(self, one: PolledStream) -> None:
         with self._guard:
             self._all.add(one)
 
-    def remove(self, one: Follower) -> None:
+    def remove(self, one: PolledStream) -> None:
         with self._guard:
             self._all.discard(one)
 
     def _look(self) -> None:
         with self._guard:
-            followers = list(self._all)
-        newest = self._told.newest({one.session_id for one in followers})
-        for one in followers:
+            streams = list(self._all)
+        newest = self._told.newest({one.session_id for one in streams})
+        for one in streams:
             if newest.get(one.session_id, 0) > one.last:
                 one.look()

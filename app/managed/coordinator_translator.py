@@ -15,12 +15,12 @@ from app.conversation.managed_events import ending_body, error_body, idle_body, 
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import FINISHED, RunOutcome
 from app.conversation.transcript import Message
-from app.door_ids import number_in, thread_id
-from app.managed.called_threads import made_in, thread_named
-from app.managed.decisions import interrupted_answer
-from app.managed.teller import SessionTeller
-from app.managed.thread_teller import ThreadTeller
-from app.runtime.teller import Rows
+from app.managed.event_threads import made_in, thread_named
+from app.managed.pending_calls import interrupted_answer
+from app.managed.session_translator import SessionTranslator
+from app.managed.thread_translator import ThreadTranslator
+from app.managed_ids import number_in, thread_id
+from app.runtime.event_translator import Rows
 from app.store.thread_store import ENDED
 from app.store.told_events import COPY, THREAD_STOPS, Told
 
@@ -29,24 +29,24 @@ Json = dict[str, Any]
 NOBODY_ASKED: Final[Mapping[str, Told]] = {}
 
 
-class CoordinatorTeller(SessionTeller):
+class CoordinatorTranslator(SessionTranslator):
     """Serves one run of such an agent. One thread at a time is at work, or waits for a client."""
 
     def __init__(
         self,
         *parts: Any,
         asked: Mapping[str, Told],
-        thread_of: Callable[[str, str, Mapping[str, Told]], ThreadTeller],
+        thread_of: Callable[[str, str, Mapping[str, Told]], ThreadTranslator],
         quiet: Collection[str],
     ) -> None:
-        """`thread_of` makes the teller of a thread: by its session, its agent if that is not stored yet, and the calls
-        of it that the session is idle for, which are `asked`. `quiet` are calls that send messages to threads: clients
-        are told of the messages."""
+        """`thread_of` makes the translator of a thread: by its session, its agent if that is not stored yet, and the
+        calls of it that the session is idle for, which are `asked`. `quiet` are calls that send messages to
+        threads: clients are told of the messages."""
         super().__init__(*parts)
         self._thread_of = thread_of
         self._quiet = {*quiet}
-        self._threads: dict[str, ThreadTeller] = {}
-        self._current: ThreadTeller | None = None
+        self._threads: dict[str, ThreadTranslator] = {}
+        self._current: ThreadTranslator | None = None
         for event in asked.values():
             self._current = self._known(made_in(self._session_id, event), asked=asked)
 
@@ -112,12 +112,12 @@ class CoordinatorTeller(SessionTeller):
 
     def _known(
         self, session_id: str, agent: str = "", asked: Mapping[str, Told] = NOBODY_ASKED
-    ) -> ThreadTeller:
+    ) -> ThreadTranslator:
         if session_id not in self._threads:
             self._threads[session_id] = self._thread_of(session_id, agent, asked)
         return self._threads[session_id]
 
-    def _sent(self, thread: ThreadTeller, messages: Sequence[Message]) -> list[Json]:
+    def _sent(self, thread: ThreadTranslator, messages: Sequence[Message]) -> list[Json]:
         """A message goes to the thread, which begins to work on it."""
         self._current, thread.is_stopped = thread, False
         content = [{"type": "text", "text": plain_text(message.content)} for message in messages]
@@ -132,11 +132,11 @@ class CoordinatorTeller(SessionTeller):
             thread.told("agent.thread_message_received", {**me, "content": content}),
         ]
 
-    def _working(self, thread: ThreadTeller) -> list[Json]:
+    def _working(self, thread: ThreadTranslator) -> list[Json]:
         thread.is_at_work = True
         return self._both(thread.status("running", {}))
 
-    def _rested(self, thread: ThreadTeller, step: ThreadRested) -> Iterator[Json]:
+    def _rested(self, thread: ThreadTranslator, step: ThreadRested) -> Iterator[Json]:
         yield from self._came_to(self._stops_of(thread))
         yield from thread.left_off()
         content = [{"type": "text", "text": step.words or "(no output)"}]
@@ -156,7 +156,7 @@ class CoordinatorTeller(SessionTeller):
         yield self._row("agent.thread_message_received", {**it, "content": content})
         thread.is_at_work, self._current = False, None
 
-    def _of_thread(self, thread: ThreadTeller, step: Step) -> Iterator[Json]:
+    def _of_thread(self, thread: ThreadTranslator, step: Step) -> Iterator[Json]:
         """The events of a step of the thread. Calls that a client has to answer stand among the session's as well."""
         rows, self._spent = thread.spending(self._spent, step)
         for row in rows:
@@ -177,7 +177,7 @@ class CoordinatorTeller(SessionTeller):
 
     # ---- what clients say, and what they are told of both
 
-    def _stops_of(self, thread: ThreadTeller) -> list[Told]:
+    def _stops_of(self, thread: ThreadTranslator) -> list[Told]:
         return [
             event
             for event in self._look()
@@ -221,6 +221,6 @@ class CoordinatorTeller(SessionTeller):
         yield from super()._idle(why)
 
 
-def _named(row: Mapping[str, Any], thread: ThreadTeller) -> Json:
+def _named(row: Mapping[str, Any], thread: ThreadTranslator) -> Json:
     """The event's body, with the thread that it is from."""
     return {**orjson.loads(row["body_json"]), "session_thread_id": thread.id}

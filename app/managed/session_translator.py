@@ -1,4 +1,4 @@
-"""Tells clients of the Managed Agents API what a run does, in the order in which that API tells it.
+"""Translates what a run does into events of the Managed Agents API, in the order in which that API tells it.
 
 session.status_running, session.thread_status_running, user.message
 for each model request: span.model_request_start, agent.thinking, agent.message, agent.tool_use, span.model_request_end
@@ -43,7 +43,14 @@ from app.conversation.queued_message import QueuedMessage
 from app.conversation.run import Answer, Question
 from app.conversation.run_outcome import RunOutcome
 from app.conversation.transcript import Message
-from app.door_ids import (
+from app.managed.budgets import REACHED, has_stopped
+from app.managed.call_event_bodies import CallEventBodies
+from app.managed.content import contents, kind_of
+from app.managed.outcome_events import OutcomeEvents
+from app.managed.pending_calls import OpenCall, answer_of, unanswered
+from app.managed.policies import Policies
+from app.managed.usage import Spent
+from app.managed_ids import (
     call_event_id,
     event_id,
     new_id,
@@ -51,21 +58,14 @@ from app.door_ids import (
     thinking_event_id,
     thread_id,
 )
-from app.managed.budgets import REACHED, has_stopped
-from app.managed.content import contents, kind_of
-from app.managed.decisions import OpenCall, answer_of, unanswered
-from app.managed.outcomes import OutcomeTelling
-from app.managed.policies import Policies
-from app.managed.told_calls import ToldCalls
-from app.managed.usage import Spent
-from app.runtime.teller import Rows
+from app.runtime.event_translator import Rows
 from app.store.call_decisions import Decided
 from app.store.told_events import STEP, LastPlace, OpenWork, Told, event_row, needed_work
 
 Json = dict[str, Any]
 
 
-class SessionTeller:
+class SessionTranslator:
     """Of one run. Owned by its thread."""
 
     def __init__(
@@ -96,7 +96,7 @@ class SessionTeller:
         self._find_outcome = outcome
         self._defined = outcome()  # as it was when the run last looked for messages
         aim = self._defined
-        self._outcomes = OutcomeTelling(None if aim is None or aim.result == "pending" else aim)
+        self._outcomes = OutcomeEvents(None if aim is None or aim.result == "pending" else aim)
         self._prepare, self._outputs = prepare, outputs
         self._budget = budget
         self._look = look
@@ -115,7 +115,7 @@ class SessionTeller:
         self._is_prepared = False
         self._is_rescheduled = False  # a request has failed, and is made again soon
         self._fetches: set[str] = set()  # calls of web_fetch
-        self._calls = ToldCalls(self._policies, asked, find)
+        self._calls = CallEventBodies(self._policies, asked, find)
         self._request, self._is_idle = open_work()
         """The model's request that is under way, and whether the session is idle, as clients were told."""
 

@@ -15,7 +15,7 @@ _OWN: Final = "agent.tool_use"
 _REMOTE: Final = "agent.mcp_tool_use"
 
 
-class ToldCalls:
+class CallEventBodies:
     """Knows one turn at a time. Owned by the run's thread."""
 
     def __init__(

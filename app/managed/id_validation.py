@@ -1,12 +1,12 @@
-"""Ids in requests of the Managed Agents API."""
+"""Validation of the ids in requests of the Managed Agents API."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Final, Literal
 
-from app.door_ids import number_in
 from app.errors import InvalidRequest
+from app.managed_ids import number_in
 
 Kind = Literal[
     "agent",

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.conversation.managed_events import WORKER_TOOLS, is_self_hosted
-from app.door_ids import result_event_id
 from app.errors import InvalidRequest
-from app.managed.called_threads import made_in, thread_named
 from app.managed.content import Parts
-from app.managed.decisions import with_rows
 from app.managed.event_bodies import CustomToolResult, UserToolResult
+from app.managed.event_threads import made_in, thread_named
+from app.managed.pending_calls import with_rows
+from app.managed_ids import result_event_id
 from app.store.managed_sessions import ManagedSession
 from app.store.store import Store
 from app.store.told_events import Told, event_row

@@ -11,16 +11,16 @@ from app.agent.loop_steps import OutcomeEvaluation
 from app.conversation.managed_events import given_up_body, judged_body
 from app.conversation.outcome import TERMINAL, Outcome
 from app.conversation.run_outcome import RunOutcome
-from app.door_ids import new_id
 from app.managed.times import moment
-from app.store.outcomes import END, START
+from app.managed_ids import new_id
+from app.store.outcome_writes import END, START
 
 Json = dict[str, Any]
 Said = tuple[str, Json, str]
 """The type, the body and the id of an event."""
 
 
-class OutcomeTelling:
+class OutcomeEvents:
     """Serves one run. Owned by its thread."""
 
     def __init__(self, aim: Outcome | None) -> None:

@@ -1,4 +1,4 @@
-"""A run's facts as events for the clients of another door, which are stored together with the facts."""
+"""Translates a run's facts into events for the clients of another door, which are stored together with the facts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 """Rows of the table of events (`app.store.told_events`)."""
 
 
-class Teller(Protocol):
+class EventTranslator(Protocol):
     """Owned by the run's thread. The rows of a write are made once, so a write that is repeated stores the same. Each
     method may raise StoreUnavailable; nothing has been told then, and it can be called again."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from app.door_ids import number_in, thread_id
+from app.managed_ids import number_in, thread_id
 from app.store.store import Store
 from app.store.told_events import THREAD_STOPS, Told
 

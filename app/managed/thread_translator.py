@@ -1,4 +1,4 @@
-"""Tells clients of the Managed Agents API what a run does in one of its session's threads."""
+"""Translates what a run does in one of its session's threads into events of the Managed Agents API."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from app.agent.loop_steps import Step
 from app.conversation.run import Question
-from app.managed.teller import SessionTeller
+from app.managed.session_translator import SessionTranslator
 from app.managed.usage import Spent
-from app.runtime.teller import Rows
+from app.runtime.event_translator import Rows
 
 Json = dict[str, Any]
 
 
-class ThreadTeller(SessionTeller):
-    """Serves one thread, for the teller of its session. Its rows are numbered among the thread's events."""
+class ThreadTranslator(SessionTranslator):
+    """Serves one thread, for the translator of its session. Its rows are numbered among the thread's events."""
 
     is_at_work = False  # as far as clients were told
     is_stopped = False  # a client wants it to stop
