@@ -53,7 +53,8 @@ from app import logs, own_environment, selfcheck
 from app.errors import ServerFull
 from app.http_worker.worker import RequestWorker
 from app.runtime.lazy_model import import_for_good
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from app.telemetry import metrics_directory
 
 try:

@@ -71,7 +71,8 @@ from app.runtime.turn_control import TurnControl
 from app.runtime.webhooks import Webhooks
 from app.selfcheck.cage_check import cage_of
 from app.selfcheck.own_files import roots_of
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.quotas import Limits

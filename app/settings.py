@@ -7,214 +7,196 @@ where a mapping is given here. It costs 90 ms of each start.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from app import setting_fields, tool_environment
 from app import setting_readers as read
-from app import tool_environment
 from app.access_tokens import AccessToken
 from app.roots import NAME
+from app.setting_fields import InvalidSettings, setting
 
 SPARE_THREADS: Final = 24
 """Threads beyond the streams, so that ping, cancel and approve answer at once when every stream is taken."""
-
-PREFIX: Final = "BATON_"
 
 OF_THE_COMMAND: Final = ("BATON_URL", "BATON_TOKEN")
 """Variables that `baton` reads for itself; a server that finds them in its environment leaves them alone."""
 
 DEFAULT_AGENTS: Final = Path(__file__).parent / "team" / "default_agents"
 
-LIKE_A_TYPO: Final = 0.8
-"""From this likeness on an unknown variable is taken for a misspelt one. Others are left alone: Kubernetes sets
-BATON_PORT and BATON_SERVICE_HOST in every container near a service called baton."""
-
-
-class InvalidSettings(Exception):
-    """One line that names the variable and what to do about it."""
-
-
-def _setting(
-    variable: str, reader: Callable[[str], Any], default: Any, about: str, *, secret: bool = False
-) -> Any:
-    """`reader` takes the variable's text. A secret's value appears neither in the representation nor in an error."""
-    metadata = {"variable": variable, "reader": reader, "about": about, "secret": secret}
-    return field(default=default, repr=not secret, metadata=metadata)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Each has a default that works on a laptop. `variables()` lists them for the documents."""
 
-    bind: str = _setting("BATON_BIND", read.bind, "127.0.0.1:8080", "address and port, or unix:PATH")
-    socket_group: str = _setting(
+    bind: str = setting("BATON_BIND", read.bind, "127.0.0.1:8080", "address and port, or unix:PATH")
+    socket_group: str = setting(
         "BATON_SOCKET_GROUP",
         read.group,
         "",
         "the group that may connect to unix:PATH beside the server's own user",
     )
-    agents: Path = _setting(
+    agents: Path = setting(
         "BATON_AGENTS",
         read.existing,
         Path("agents"),
         "an agent file, or a directory of them; where there is no `agents`, Baton's own assistant answers",
     )
-    database_url: str = _setting(
+    database_url: str = setting(
         "BATON_DATABASE_URL",
         read.database_url,
         "sqlite:///baton.db",
         "sqlite:///PATH or postgresql://…",
         secret=True,
     )
-    workers: int = _setting("BATON_WORKERS", read.whole, 1, "worker processes")
-    max_streams: int = _setting(
+    workers: int = setting("BATON_WORKERS", read.whole, 1, "worker processes")
+    max_streams: int = setting(
         "BATON_MAX_STREAMS", read.whole, 200, "open streams per worker; more get 503 server_full"
     )
-    share: float = _setting(
+    share: float = setting(
         "BATON_SHARE",
         read.part,
         0.5,
         "how much of a process's streams, runs, requests and waiting requests one of several names may have; 1: all",
     )
-    threads: int = _setting("BATON_THREADS", read.whole, 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
-    lease_seconds: float = _setting(
+    threads: int = setting("BATON_THREADS", read.whole, 0, "threads per worker; 0: BATON_MAX_STREAMS + 24")
+    lease_seconds: float = setting(
         "BATON_LEASE_SECONDS",
         read.seconds,
         30.0,
         "how long a run that shows no sign of life keeps its session",
     )
-    drain_seconds: float = _setting(
+    drain_seconds: float = setting(
         "BATON_DRAIN_SECONDS",
         read.seconds,
         20.0,
         "how long running runs may go on after a stop was asked for",
     )
-    titles: bool = _setting(
+    titles: bool = setting(
         "BATON_TITLES", read.on_or_off, True, "give sessions a title by a small model call: on or off"
     )
-    search: bool = _setting(
+    search: bool = setting(
         "BATON_SEARCH",
         read.on_or_off,
         True,
         "keep an index of words, so that messages can be found: on or off",
     )
-    approval_seconds: float = _setting(
+    approval_seconds: float = setting(
         "BATON_APPROVAL_SECONDS",
         read.seconds,
         0.0,
         "how long a question to a person stays open; 0: as long as it takes",
     )
-    deny_wins: bool = _setting(
+    deny_wins: bool = setting(
         "BATON_DENY_WINS",
         read.on_or_off,
         True,
         "a `deny` counts whatever was approved: on; off: approvals of the session come first, as in docker-agent",
     )
-    run_seconds: float = _setting(
+    run_seconds: float = setting(
         "BATON_RUN_SECONDS",
         read.seconds,
         0.0,
         "how long a run may be at work, not counting waits for a person; 0: any time",
     )
-    wire: Literal["later", "march-2026"] = _setting(
+    wire: Literal["later", "march-2026"] = setting(
         "BATON_WIRE",
         read.one_of("later", "march-2026"),
         "later",
         "the generation of docker-agent's clients, where one form can't suit all: later or march-2026",
     )
-    on_disconnect: Literal["cancel", "continue"] = _setting(
+    on_disconnect: Literal["cancel", "continue"] = setting(
         "BATON_ON_DISCONNECT",
         read.one_of("cancel", "continue"),
         "cancel",
         "what becomes of a run whose own reader hangs up: cancel or continue",
     )
-    roots: tuple[Path, ...] = _setting(
+    roots: tuple[Path, ...] = setting(
         "BATON_ROOTS",
         read.roots,
         (),
         "directories below which sessions may work, separated by colons; {name} is a token's name",
     )
-    tools_environment: tuple[str, ...] = _setting(
+    tools_environment: tuple[str, ...] = setting(
         tool_environment.VARIABLE,
         tool_environment.parse,
         (),
         "further variables that tools' commands get, separated by commas; a * at the end for any rest",
     )
-    sandbox: Literal["off", "bubblewrap"] = _setting(
+    sandbox: Literal["off", "bubblewrap"] = setting(
         "BATON_SANDBOX",
         read.one_of("off", "bubblewrap"),
         "off",
         "what tools' commands run in: off, or bubblewrap for a cage",
     )
-    unasked_tools: bool = _setting(
+    unasked_tools: bool = setting(
         "BATON_UNASKED_TOOLS",
         read.on_or_off,
         False,
         "let users' agents run bash, write and edit unasked where there are tokens and no cage: on or off",
     )
-    web_search: bool = _setting(
+    web_search: bool = setting(
         "BATON_WEB_SEARCH",
         read.on_or_off,
         True,
         "offer web_search to agents of the Managed Agents API: on, or off where the key may not search",
     )
-    sandbox_readable: tuple[Path, ...] = _setting(
+    sandbox_readable: tuple[Path, ...] = setting(
         "BATON_SANDBOX_READABLE",
         read.readable,
         (),
         "directories that caged commands can read beside the system's, separated by colons",
     )
-    max_body_bytes: int = _setting("BATON_MAX_BODY_BYTES", read.whole, 33_554_432, "the longest request body")
-    max_file_bytes: int = _setting(
+    max_body_bytes: int = setting("BATON_MAX_BODY_BYTES", read.whole, 33_554_432, "the longest request body")
+    max_file_bytes: int = setting(
         "BATON_MAX_FILE_BYTES", read.file_bytes, 104_857_600, "the longest file of the Managed Agents API"
     )
-    max_file_bytes_per_name: int = _setting(
+    max_file_bytes_per_name: int = setting(
         "BATON_MAX_FILE_BYTES_PER_NAME",
         read.bytes,
         10_737_418_240,
         "how many bytes the files of one name may hold together; 0: any number",
     )
-    request_seconds: float = _setting(
+    request_seconds: float = setting(
         "BATON_REQUEST_SECONDS",
         read.some_seconds,
         60.0,
         "how long a request may take to arrive, from its first byte to its last",
     )
-    auth_tokens: tuple[AccessToken, ...] = _setting(
+    auth_tokens: tuple[AccessToken, ...] = setting(
         "BATON_AUTH_TOKENS",
         read.tokens,
         (),
         "NAME[/ROLE]:TOKEN,…; requests need one of them as bearer token",
         secret=True,
     )
-    tokens_file: Path | None = _setting(
+    tokens_file: Path | None = setting(
         "BATON_TOKENS_FILE",
         read.tokens_file,
         None,
         "a file with more of them, one a line, that is read again when it changes",
     )
-    runs_per_token: int = _setting(
+    runs_per_token: int = setting(
         "BATON_RUNS_PER_TOKEN",
         read.count,
         0,
         "runs at work at the same time on the sessions of one name; 0: any number",
     )
-    requests_per_minute: int = _setting(
+    requests_per_minute: int = setting(
         "BATON_REQUESTS_PER_MINUTE",
         read.count,
         0,
         "requests in a minute with the tokens of one name; 0: any number",
     )
-    private_mcp_servers: bool = _setting(
+    private_mcp_servers: bool = setting(
         "BATON_PRIVATE_MCP_SERVERS",
         read.on_or_off,
         False,
         "let users' sessions reach MCP servers at addresses that are not public where there are tokens: on or off",
     )
-    vault_keys: tuple[str, ...] = _setting(
+    vault_keys: tuple[str, ...] = setting(
         "BATON_VAULT_KEY",
         read.vault_keys,
         (),
@@ -222,88 +204,88 @@ class Settings:
         "it is replaced",
         secret=True,
     )
-    session_bytes: int = _setting(
+    session_bytes: int = setting(
         "BATON_SESSION_BYTES",
         read.bytes,
         268_435_456,
         "how many bytes of messages a session may hold; 0: any number",
     )
-    history_bytes: int = _setting(
+    history_bytes: int = setting(
         "BATON_HISTORY_BYTES",
         read.bytes,
         33_554_432,
         "memory of a process, in bytes, for conversations between two runs; 0: none is kept",
     )
-    objects_per_token: int = _setting(
+    objects_per_token: int = setting(
         "BATON_OBJECTS_PER_TOKEN",
         read.count,
         10_000,
         "agents, environments and memory stores of one name, of each kind; 0: any number",
     )
-    memory_bytes: int = _setting(
+    memory_bytes: int = setting(
         "BATON_MEMORY_BYTES",
         read.bytes,
         1_073_741_824,
         "how many bytes the memory stores of one name may hold, with all versions; 0: any number",
     )
-    session_budget: float = _setting(
+    session_budget: float = setting(
         "BATON_SESSION_BUDGET", read.dollars, 0.0, "what a session may cost, in dollars; 0: anything"
     )
-    token_budget: float = _setting(
+    token_budget: float = setting(
         "BATON_TOKEN_BUDGET",
         read.dollars,
         0.0,
         "what the sessions of one name may cost in a day, in dollars; 0: anything",
     )
-    unpriced_models: Literal["refuse", "allow"] = _setting(
+    unpriced_models: Literal["refuse", "allow"] = setting(
         "BATON_UNPRICED_MODELS",
         read.one_of("refuse", "allow"),
         "refuse",
         "models without a known price where a budget applies: refuse, or allow and warn that they don't count",
     )
-    audit_days: int = _setting(
+    audit_days: int = setting(
         "BATON_AUDIT_DAYS", read.days, 90, "how long the audit trail is kept; 0: none is written"
     )
-    webhook_url: str = _setting(
+    webhook_url: str = setting(
         "BATON_WEBHOOK_URL",
         read.web_address,
         "",
         "the address that is told what happens to what clients of the Managed Agents API have made",
         secret=True,
     )
-    webhook_secret: str = _setting(
+    webhook_secret: str = setting(
         "BATON_WEBHOOK_SECRET",
         read.webhook_secret,
         "",
         "the key that signs what it is told: whsec_ and 24 to 64 bytes in base64",
         secret=True,
     )
-    webhook_private: bool = _setting(
+    webhook_private: bool = setting(
         "BATON_WEBHOOK_PRIVATE",
         read.on_or_off,
         False,
         "whether it may lie in a private network, or be told without TLS: on or off",
     )
-    allowed_hosts: tuple[str, ...] = _setting(
+    allowed_hosts: tuple[str, ...] = setting(
         "BATON_ALLOWED_HOSTS",
         read.hosts,
         (),
         "further Host names to answer to, separated by commas; * for any",
     )
-    log_level: str = _setting(
+    log_level: str = setting(
         "BATON_LOG_LEVEL",
         read.one_of("DEBUG", "INFO", "WARNING", "ERROR"),
         "INFO",
         "DEBUG, INFO, WARNING or ERROR",
     )
-    log_style: Literal["human", "json"] = _setting(
+    log_style: Literal["human", "json"] = setting(
         "BATON_LOG_STYLE", read.one_of("human", "json"), "human", "human or json"
     )
-    traces: bool = _setting("BATON_TRACES", read.on_or_off, False, "send traces by OpenTelemetry: on or off")
-    api_key: str = _setting(
+    traces: bool = setting("BATON_TRACES", read.on_or_off, False, "send traces by OpenTelemetry: on or off")
+    api_key: str = setting(
         "ANTHROPIC_API_KEY", read.printable, "", "the key for the Messages API", secret=True
     )
-    api_base_url: str = _setting(
+    api_base_url: str = setting(
         "ANTHROPIC_BASE_URL", read.web_address, "", "another address of the Messages API", secret=True
     )
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -366,12 +348,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """InvalidSettings names the first variable whose name is misspelt, or whose value makes no sense, alone
         or with the others."""
-        _refuse_typos(environment, [variable for variable, _, _ in cls.variables()])
-        values: dict[str, Any] = {}
-        for one in fields(cls):
-            text = environment.get(one.metadata.get("variable", ""), "").strip()
-            if text:
-                values[one.name] = _read(one.metadata, text)
+        values = setting_fields.values(cls, environment, others=OF_THE_COMMAND)
         settings = cls(**values, environment=dict(environment))
         settings.check()
         return settings
@@ -419,23 +396,4 @@ class Settings:
     @classmethod
     def variables(cls) -> list[tuple[str, Any, str]]:
         """Name, default and meaning of every variable."""
-        described = [one for one in fields(cls) if "variable" in one.metadata]
-        return [(one.metadata["variable"], one.default, one.metadata["about"]) for one in described]
-
-
-def _refuse_typos(environment: Mapping[str, str], known: Iterable[str]) -> None:
-    names = {variable.removeprefix(PREFIX) for variable in known if variable.startswith(PREFIX)}
-    for variable in sorted(environment):
-        name = variable.removeprefix(PREFIX)
-        if not variable.startswith(PREFIX) or name in names or variable in OF_THE_COMMAND:
-            continue
-        if meant := difflib.get_close_matches(name.upper(), sorted(names), n=1, cutoff=LIKE_A_TYPO):
-            raise InvalidSettings(f"{variable} is not a setting: did you mean {PREFIX}{meant[0]}?")
-
-
-def _read(about: Mapping[str, Any], text: str) -> Any:
-    try:
-        return about["reader"](text)
-    except ValueError as error:
-        shown = "its value" if about["secret"] else repr(text[:100])
-        raise InvalidSettings(f"{about['variable']}: {shown} makes no sense: {error}") from None
+        return setting_fields.variables(cls)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.access_tokens import AccessToken, digest
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from tests.harness.process import ROOT
 
 TOKEN = "0123456789abcdef"

@@ -10,7 +10,8 @@ from typing import Final
 import pytest
 import yaml
 
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from app.tool_environment import VARIABLE, for_commands
 from tests.conftest import StartBaton
 from tests.harness.process import ROOT, eventually

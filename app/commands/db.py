@@ -15,7 +15,8 @@ from app.commands.terminal_output import confirm_loss, print_json, yes_option
 from app.errors import StoreUnavailable
 from app.managed.vaults.resealing import reseal_all
 from app.managed.vaults.secret_box import SecretBox
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from app.store.credential_store import CredentialStore
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, migrate, revision

@@ -16,7 +16,8 @@ import click
 from app.commands.serve import home
 from app.commands.server_options import ServerOptions, json_option, pass_asking
 from app.commands.terminal_output import print_json
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 
 MEBIBYTE: Final = 1024 * 1024
 FORM_BYTES: Final = 65_536  # around a file that is uploaded

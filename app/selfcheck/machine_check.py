@@ -17,7 +17,8 @@ from app.selfcheck.database_check import DATABASE
 from app.selfcheck.finding import Finding
 from app.selfcheck.own_files import database_path
 from app.selfcheck.system_check import what_is_weaker
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import NEWEST, is_newer, revision
 from app.team.team_directory import check_files

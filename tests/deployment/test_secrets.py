@@ -17,7 +17,8 @@ import pytest
 
 from anthropic_standin.standin_server import OfflineServer
 from app import own_environment
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from tests.conftest import AGENTS
 from tests.harness.process import GUNICORN, ROOT, STOP_SECONDS, BatonProcess, eventually
 from tests.harness.wire import Client, text_of

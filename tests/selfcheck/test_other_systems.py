@@ -12,7 +12,8 @@ import pytest
 
 from app.roots import OwnFiles
 from app.selfcheck import cage_check, system_check
-from app.settings import InvalidSettings, Settings
+from app.setting_fields import InvalidSettings
+from app.settings import Settings
 from tests.conftest import make_settings
 
 
