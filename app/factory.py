@@ -11,7 +11,6 @@ from flask import Flask
 
 from app.agent.model_client import ModelClient
 from app.agent.tools.mcp.tool_servers import ToolServers
-from app.distribution import install_command
 from app.managed.agent_catalogue import AgentCatalogue
 from app.managed.agents import AgentCalls
 from app.managed.directories import SWEEP_SECONDS, Directories
@@ -51,7 +50,7 @@ from app.runtime.changed_arguments import ChangedArguments
 from app.runtime.contexts import Contexts
 from app.runtime.conversation_editor import ConversationEditor
 from app.runtime.gauges import Gauges
-from app.runtime.lazy_model import LazyModel, import_for_good
+from app.runtime.lazy_model import LazyModel, load_anthropic
 from app.runtime.measured_model import MeasuredModel
 from app.runtime.pricing import Pricing
 from app.runtime.process_identity import probe, this_process
@@ -71,15 +70,13 @@ from app.runtime.turn_control import TurnControl
 from app.runtime.webhooks import Webhooks
 from app.selfcheck.cage_check import cage_of
 from app.selfcheck.own_files import roots_of
-from app.setting_fields import InvalidSettings
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import migrate
 from app.store.quotas import Limits
 from app.store.store import Store
 from app.team.team_directory import TeamDirectory
-from app.telemetry.telemetry import Telemetry
-from app.telemetry.tracing import Tracing
+from app.telemetry.telemetry import Telemetry, load_tracing
 from app.web import metrics_route
 from app.web.access import Access
 from app.web.agent_info import AgentInfoResource
@@ -156,32 +153,11 @@ class Server:
         self.telemetry.tracing.close()
 
 
-def _load_model(settings: Settings, writer: StreamWriter) -> ModelClient:
-    """Imports the Anthropic SDK, which takes seconds: not before the server answers."""
-    adapter = import_for_good("app.agent.anthropic.anthropic_model")
-    client: ModelClient = adapter.AnthropicModel(
-        settings.api_key, settings.api_base_url or None, reading=writer.batch
-    )
-    return client
-
-
 def _client(settings: Settings, model: ModelClient, store: Store, telemetry: Telemetry) -> ModelClient:
     """The model client of the agents. A call that is held back is not measured meanwhile."""
     measured = MeasuredModel(model, telemetry)
     brakes = Brakes(store.brakes)
     return BrakedModel(measured, brakes, api_key=settings.api_key, base_url=settings.api_base_url)
-
-
-def _load_tracing(settings: Settings) -> Tracing:
-    """Imports OpenTelemetry only when it is wanted, since it need not be installed. InvalidSettings."""
-    if not settings.traces:
-        return Tracing()
-    try:
-        traced: Tracing = import_module("app.telemetry.open_telemetry").OpenTelemetry()
-    except ImportError as error:
-        needed = f"BATON_TRACES=on needs {error.name}"
-        raise InvalidSettings(f"{needed}: {install_command('otel')}") from error
-    return traced
 
 
 def _webhooks(settings: Settings, store: Store, telemetry: Telemetry) -> Webhooks | None:
@@ -211,7 +187,7 @@ def _access(settings: Settings, store: Store) -> Access:
 
 def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     """Call it after the fork: connections and threads begin here."""
-    telemetry = telemetry or Telemetry(tracing=_load_tracing(settings))
+    telemetry = telemetry or Telemetry(tracing=load_tracing(wanted=settings.traces))
     database = Database(
         settings.database_url,
         lease_seconds=settings.lease_seconds,
@@ -244,7 +220,8 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
         searches=settings.web_search,
     )
     writer = StreamWriter(heartbeat=PING, heartbeat_seconds=HEARTBEAT_SECONDS)
-    model = LazyModel(partial(_load_model, settings, writer), at_once=False) if settings.api_key else None
+    load = partial(load_anthropic, settings.api_key, settings.api_base_url, reading=writer.batch)
+    model = LazyModel(load, at_once=False) if settings.api_key else None
     titles = Titles(store.sessions, telemetry.tracing)
     box = SecretBox(settings.vault_keys)
     public_only = not settings.lets_servers_be_private

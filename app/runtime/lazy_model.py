@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib import import_module
 from types import ModuleType
 from typing import Final
@@ -29,6 +30,16 @@ def import_for_good(name: str) -> ModuleType:
         gc.collect()
         gc.freeze()
     return module
+
+
+def load_anthropic(
+    api_key: str, base_url: str, *, reading: Callable[[], AbstractContextManager[None]]
+) -> ModelClient:
+    """Imports the Anthropic SDK, which takes seconds: not before the server answers. `reading` is entered around each
+    round of reading from models."""
+    adapter = import_for_good("app.agent.anthropic.anthropic_model")
+    client: ModelClient = adapter.AnthropicModel(api_key, base_url or None, reading=reading)
+    return client
 
 
 class LazyModel:

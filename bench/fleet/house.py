@@ -9,6 +9,7 @@ from pathlib import Path
 from app import factory
 from app.agent.model_client import ModelClient
 from app.factory import Server
+from app.runtime.lazy_model import load_anthropic
 from app.settings import Settings
 from bench.processes import ROOT
 
@@ -17,8 +18,8 @@ def build_with(
     model: ModelClient, url: str, directory: Path, places: int, *, agents: Path | None = None
 ) -> Server:
     """Sessions work in `directory`; the agents are those of the benchmark, unless others are named."""
-    original = factory._load_model
-    setattr(factory, "_load_model", lambda *_: model)  # noqa: B010 - one part is replaced for a moment
+    original = load_anthropic
+    setattr(factory, "load_anthropic", lambda *_, **__: model)  # noqa: B010 - one part is replaced for a moment
     try:
         return factory.build(
             Settings(
@@ -31,7 +32,7 @@ def build_with(
             )
         )
     finally:
-        setattr(factory, "_load_model", original)  # noqa: B010
+        setattr(factory, "load_anthropic", original)  # noqa: B010
 
 
 @contextmanager
