@@ -93,7 +93,7 @@ class EventCalls(Calls):
         """A page of the session's events, or of one of its threads; `ordered`: the request may choose an order and
         types."""
         wanted, order = event_page(most=MOST, default=MOST, ordered=ordered)
-        rows = self._store.told.page((thread or found).session.id, wanted)
+        rows = self._store.told_pages.page((thread or found).session.id, wanted)
         if (held := lease(self._store.work)) is not None:
             held.require(last_call(rows))
         shown = rows[: wanted.limit]

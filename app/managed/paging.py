@@ -16,7 +16,8 @@ from app.errors import InvalidRequest
 from app.managed.id_validation import checked
 from app.store.key_pages import Place, Times, Window
 from app.store.managed_sessions import Filter, ManagedSession
-from app.store.told_events import Told, Wanted
+from app.store.told_event_pages import Wanted
+from app.store.told_events import Told
 
 T = TypeVar("T")
 Json = dict[str, Any]

@@ -49,6 +49,7 @@ from app.store.stored_agents import StoredAgents
 from app.store.sweep_store import SweepStore
 from app.store.thread_store import ThreadStore
 from app.store.timeline_store import TimelineStore
+from app.store.told_event_pages import ToldEventPages
 from app.store.told_events import ToldEvents
 from app.store.tree_store import TreeStore
 from app.store.vault_store import VaultStore
@@ -134,6 +135,7 @@ class Store:
         self.memory_mounts = MemoryMounts(database, limits)
         self.managed = ManagedSessions(database, fence, self.queue.count_addition)
         self.told = ToldEvents(database)
+        self.told_pages = ToldEventPages(database)
         self.resources = ResourceStore(database)
         self.files = FileStore(database, most_bytes=file_bytes_per_name)
         self.belongings = Belongings(database)

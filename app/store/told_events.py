@@ -12,14 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 from sqlalchemy import (
-    Column,
     Connection,
-    Select,
     bindparam,
     func,
     select,
     text,
-    tuple_,
 )
 
 from app.store.bulk_parameters import among, listed
@@ -27,7 +24,6 @@ from app.store.clock import now
 from app.store.columns import one_of
 from app.store.engine import Database, announces
 from app.store.joined_writes import Write
-from app.store.key_pages import ANY_TIME, Times
 from app.store.managed_tables import told_events
 from app.store.outbox import ANNOUNCE, announcements
 from app.store.outcome_writes import following
@@ -255,60 +251,6 @@ class ToldEvents:
             values = {"of_session": session_id, "event_id": event_id, "copied_id": event_id + COPY}
             row = _ONE.first(connection, values)
             return None if row is None else told(row)
-
-    def page(self, session_id: str, wanted: Wanted) -> list[Told]:
-        """In the order of their places, those without one last; with one more than the limit."""
-        parts = [_placed(session_id, wanted), _unplaced(session_id, wanted)]
-        rows: list[Any] = []
-        with self._database.reading() as connection:
-            for part in reversed(parts) if wanted.descending else parts:
-                if part is not None:
-                    rows += connection.execute(part.limit(wanted.limit + 1 - len(rows))).all()
-        return [told(row) for row in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The events of a page. `after`: the number and the id of the last one before it; no number for one without a
-    place. `times` are bounds of when a run came to them, or else of when they were sent."""
-
-    limit: int
-    types: Sequence[str] = ()
-    descending: bool = False
-    after: tuple[int | None, str] | None = None
-    times: Times = ANY_TIME
-
-
-def _matching(session_id: str, wanted: Wanted, moment: Column[Any]) -> Select[Any]:
-    query = select(told_events).where(told_events.c.session_id == session_id)
-    if wanted.types:
-        query = query.where(told_events.c.type.in_(wanted.types))
-    return wanted.times.narrow(query, moment)
-
-
-def _placed(session_id: str, wanted: Wanted) -> Select[Any] | None:
-    number = told_events.c.number
-    query = _matching(session_id, wanted, told_events.c.processed_at).where(number.is_not(None))
-    if wanted.after is not None:
-        last = wanted.after[0]
-        if last is None:
-            return query.order_by(number.desc()) if wanted.descending else None
-        query = query.where(number < last if wanted.descending else number > last)
-    return query.order_by(number.desc() if wanted.descending else number)
-
-
-def _unplaced(session_id: str, wanted: Wanted) -> Select[Any] | None:
-    """Those that wait for a run: few, and in the order of their arrival."""
-    query = _matching(session_id, wanted, told_events.c.created_at).where(told_events.c.number.is_(None))
-    order = [told_events.c.created_at, told_events.c.id]
-    if wanted.after is not None:
-        number, last = wanted.after
-        if number is not None:
-            return None if wanted.descending else query.order_by(*order)
-        arrived = select(told_events.c.created_at).where(told_events.c.id == last).scalar_subquery()
-        place, before = tuple_(*order), tuple_(arrived, last)
-        query = query.where(place < before if wanted.descending else place > before)
-    return query.order_by(*(one.desc() for one in order) if wanted.descending else order)
 
 
 def told(row: Any) -> Told:
