@@ -30,6 +30,7 @@ from app.managed.new_sessions import NewSessions
 from app.managed.resuming import RESUME_SECONDS, Resuming
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
+from app.managed.sessions_elsewhere import SessionsElsewhere
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.teams import EveryTeam
@@ -320,6 +321,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
+    every_agent = EveryAgent(store.agents, directory)
     served = ServedTools(
         settings.lets_tools_run_unasked, caged=settings.sandbox != "off", searches=settings.web_search
     )
@@ -364,6 +366,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 streams,
                 pricing,
                 on_disconnect=settings.on_disconnect,
+                key_for=SessionsElsewhere(store, teams, every_agent).key_for,
             ),
             RunTimelineResource(store, Timelines(store)),
             RunRequestResource(store, SentRequests(store, teams)),
@@ -375,7 +378,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             OwnerResource(store, control, roots, directories.remove),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(every_agent := EveryAgent(store.agents, directory), store.skills, served),
+            AgentCalls(every_agent, store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from app.door_ids import id_of
 from app.errors import AppError, InvalidRequest, NotFound
+from app.managed.elsewhere import tools_of
 from app.store.definitions import Change, Defined
 from app.store.key_pages import Window
 from app.store.stored_agents import StoredAgents
@@ -92,7 +93,7 @@ class EveryAgent:
             "description": written.description or None,
             "model": model,
             "system": written.instruction or None,
-            "tools": [],
+            "tools": tools_of(agent),
             "mcp_servers": [],
             "skills": [],
             "multiagent": None,

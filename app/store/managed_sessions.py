@@ -13,7 +13,7 @@ from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest, NotFound
+from app.errors import InvalidRequest, NotFound, SessionBusy
 from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.door_tables import managed_sessions, told_events
@@ -22,14 +22,14 @@ from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
-from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, locked_run
+from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, is_managed, locked_run
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.outbox import announce_session
 from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting, drop_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.resource_store import NewResource, add_resources, forget_tokens
-from app.store.row_mapping import dump, load_optional, session_of
+from app.store.row_mapping import dump, load_optional, run_of, session_of
 from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session
@@ -137,6 +137,26 @@ class ManagedSessions:
         if messages:
             self._count_addition()
         return found
+
+    def take_in(
+        self, session_id: str, *, agent_id: str, agent_version: int, environment_id: str, settings: Json
+    ) -> None:
+        """Makes a session of Baton's own door one of this API, too; one that is stays as it is. SessionBusy while a run
+        works on it that its clients were not told of."""
+        with self._database.writing() as connection:
+            found = find_session(connection, session_id, lock=True)
+            if is_managed(connection, session_id):
+                return
+            if (run := live_run_row(connection, session_id)) is not None:
+                raise SessionBusy(run=run_of(run))
+            values = {
+                "agent_id": agent_id,
+                "agent_version": agent_version,
+                "environment_id": environment_id,
+                "settings_json": dump(settings),
+            }
+            times = {"created_at": session_of(found).created_at, "updated_at": now()}
+            connection.execute(insert(managed_sessions).values(session_id=session_id, **times, **values))
 
     def get(self, session_id: str, *, owner: str | None) -> ManagedSession:
         """NotFound also for a session that no client of this API has made."""
