@@ -264,3 +264,29 @@ def test_the_other_door_makes_sessions_of_such_a_file_in_its_environment(
     assert work(server, environment, made.append)
     until_idle(sdk, key, times=2)
     assert len(made) == 1
+
+
+def test_the_environment_is_one_that_the_sessions_owner_may_use(tmp_path: Path, model: OfflineServer) -> None:
+    (tmp_path / "coder.yaml").write_text(TEAM)
+    names = ("olga/operator", "ann/user", "ben/user")
+    tokens = [(name, f"{name.partition('/')[0]}-has-this-token") for name in names]
+    settings = make_settings(tmp_path, model.url, agents=tmp_path / "coder.yaml", auth_tokens=tokens)
+    server = build(settings)
+    ann, ben, olga = (LocalClient(server, token=f"{name}-has-this-token") for name in ("ann", "ben", "olga"))
+    body = [{"role": "user", "content": "[say Hello.]"}]
+    with Sdk(server, "ann-has-this-token") as annas, Sdk(server, "olga-has-this-token") as olgas:
+        environment = environment_of(annas)
+        sessions = {one: one.new_session() for one in (ann, ben)}
+        for caller in (ben, olga):  # whoever runs it, it is Ben's session
+            path = f"/api/sessions/{sessions[ben]}/agent/coder"
+            assert "that the session's owner may use" in str(caller.call("POST", path, body, expect=400))
+        path = f"/api/sessions/{sessions[ann]}/agent/coder"
+        assert "not found" in str(ben.call("POST", path, body, expect=404))
+        begun(ann, "[say Hello.]", sessions[ann])
+        until_ended(ann, sessions[ann], "finished")
+        assert annas.beta.sessions.retrieve(key_of(sessions[ann])).environment_id == environment
+        shared: Any = {"config": {"type": "self_hosted"}, "scope": "organization"}
+        olgas.beta.environments.create(name="elsewhere", **shared)
+        begun(ben, "[say Hello.]", sessions[ben])
+        until_ended(ben, sessions[ben], "finished")
+    server.close()
