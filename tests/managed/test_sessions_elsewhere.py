@@ -14,6 +14,7 @@ from anthropic_standin.standin_server import OfflineServer
 from app.factory import Server, build
 from app.managed.answers import Answers
 from app.managed.every_agent import file_id
+from app.managed.given_ids import number_of
 from app.managed.teams import key_of
 from app.managed.work import WorkEnds
 from app.store.door_tables import work_items
@@ -22,10 +23,10 @@ from tests.harness.in_process import LocalClient
 from tests.harness.process import eventually
 from tests.managed.conftest import Sdk
 from tests.managed.custom_calls import listed
-from tests.managed.self_hosted import BASH, READ, RESULT, environment_of, result
+from tests.managed.self_hosted import BASH, READ, RESULT, environment_of, new_session, result
 from tests.managed.test_self_hosted import given
 from tests.managed.test_sessions import say, until_idle
-from tests.managed.toolset_calls import call, waiting
+from tests.managed.toolset_calls import ASK, call, waiting
 from tests.managed.work_story import token_of, work
 
 TEAM = """
@@ -169,7 +170,8 @@ def test_a_client_of_the_other_door_approves_rejects_and_goes_on(
     sdk.beta.sessions.events.send(key, events=[result(first)])
     (second,) = waiting(sdk, key, times=3)
     assert second != first
-    sdk.beta.sessions.events.send(key, events=[{**said, "tool_use_id": second, "result": "deny"}])
+    denied: Any = {**said, "tool_use_id": second, "result": "deny"}
+    sdk.beta.sessions.events.send(key, events=[denied])
     until_ended(local, session, "finished")
     assert given(model)[0] == "Linux"
     assert len(listed(sdk, key, "user.tool_confirmation")) == 2
@@ -290,3 +292,25 @@ def test_the_environment_is_one_that_the_sessions_owner_may_use(tmp_path: Path, 
         begun(ben, "[say Hello.]", sessions[ben])
         until_ended(ben, sessions[ben], "finished")
     server.close()
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_call_of_the_other_door_is_confirmed_by_an_approval_here(
+    server: Server, sdk: Sdk, local: LocalClient, model: OfflineServer, environment: str, is_changed: bool
+) -> None:
+    """One that is approved with other arguments is not made."""
+    policy: Any = {"permission_policy": ASK}
+    key = new_session(sdk, f"{BASH}[then][say Done.]", environment=environment, default_config=policy)
+    waiting(sdk, key)
+    session = number_of(key)
+    question = asked(local, session, "approval", "bash")
+    more: Any = {"call_id": question["call_id"], "arguments": {"command": "ls"}} if is_changed else {}
+    answer(local, session, confirmation="approve", **more)
+    made: list[str] = []
+    if not is_changed:
+        asked(local, session, "elicitation", "bash")
+        assert work(server, environment, made.append)
+    until_ended(local, session, "finished")
+    assert [one.tool_use_id for one in listed(sdk, key, "user.tool_confirmation")] == made
+    (only,) = listed(sdk, key, RESULT)
+    assert (bool(only.is_error), len(made)) == (is_changed, 0 if is_changed else 1)
