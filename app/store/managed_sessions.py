@@ -13,7 +13,7 @@ from app.conversation.managed_events import is_self_hosted
 from app.conversation.queued_message import QueuedMessage
 from app.conversation.session import Session
 from app.conversation.transcript import Message
-from app.errors import InvalidRequest, NotFound, SessionBusy
+from app.errors import InvalidRequest, NotFound
 from app.store.audit_notes import note
 from app.store.clock import now
 from app.store.door_tables import managed_sessions, told_events
@@ -29,7 +29,7 @@ from app.store.prepared_statements import Prepared, Values
 from app.store.queue_store import add_waiting, drop_waiting
 from app.store.queued_work import QUEUE_WORK, new_work
 from app.store.resource_store import NewResource, add_resources, forget_tokens
-from app.store.row_mapping import dump, load_optional, run_of, session_of
+from app.store.row_mapping import dump, load_optional, session_of
 from app.store.run_end import ask_to_stop
 from app.store.run_rows import live_run_row
 from app.store.session_rows import add_session, append_messages, find_session
@@ -141,14 +141,12 @@ class ManagedSessions:
     def take_in(
         self, session_id: str, *, agent_id: str, agent_version: int, environment_id: str, settings: Json
     ) -> None:
-        """Makes a session of Baton's own door one of this API, too; one that is stays as it is. SessionBusy while a run
-        works on it that its clients were not told of."""
+        """Makes a session of Baton's own door one of this API, too; one that is stays as it is. Its clients are not
+        told of a run that has it now."""
         with self._database.writing() as connection:
             found = find_session(connection, session_id, lock=True)
             if is_managed(connection, session_id):
                 return
-            if (run := live_run_row(connection, session_id)) is not None:
-                raise SessionBusy(run=run_of(run))
             values = {
                 "agent_id": agent_id,
                 "agent_version": agent_version,

@@ -314,3 +314,28 @@ def test_a_call_of_the_other_door_is_confirmed_by_an_approval_here(
     assert [one.tool_use_id for one in listed(sdk, key, "user.tool_confirmation")] == made
     (only,) = listed(sdk, key, RESULT)
     assert (bool(only.is_error), len(made)) == (is_changed, 0 if is_changed else 1)
+
+
+def test_a_fork_has_the_workers_too_and_another_agent_may_have_run_before(
+    server: Server, sdk: Sdk, local: LocalClient, environment: str
+) -> None:
+    session, body = (
+        begun(local, "[hold 1][say Hello there.]", agent="plain"),
+        [{"role": "user", "content": "x"}],
+    )
+    path = f"/api/sessions/{session}/agent/coder"
+    local.call("POST", path, body, expect=409)
+    assert "plain" in str(local.call("POST", f"{path}?when_busy=queue", body, expect=409))
+    local.call("POST", f"/api/sessions/{session}/cancel", expect=202)
+    until_ended(local, session, "cancelled")
+    begun(local, "[say Hello.]", session)
+    until_ended(local, session, "finished")
+    copy = local.call("POST", f"/api/sessions/{session}/branches", {}, expect=201)["session"]["id"]
+    begun(local, f"{call('bash', command='date')}[then][say Done.]", copy)
+    asked(local, copy, "elicitation", "bash")
+    made: list[str] = []
+    assert work(server, environment, made.append)
+    until_ended(local, copy, "finished")
+    assert [one.id for one in listed(sdk, key_of(copy), "agent.tool_use")] == made
+    begun(local, "[say Here.]", session, agent="plain")
+    until_ended(local, session, "finished")
