@@ -28,6 +28,7 @@ from app.managed.resuming import RESUME_SECONDS, Resuming
 from app.managed.run_answers import STRANDED_SECONDS, RunAnswers
 from app.managed.served_tools import ServedTools
 from app.managed.sessions import SessionCalls
+from app.managed.sessions_elsewhere import SessionsElsewhere
 from app.managed.skills.session_skills import SessionSkills
 from app.managed.skills.skills import SkillCalls
 from app.managed.stream_poller import StreamPoller
@@ -298,6 +299,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
     editor = ConversationEditor(store, runtime.manager)
     agents = SessionAgents(store, teams)
     agent_tools = AgentTools(store, teams, planner.toolboxes, roots)
+    catalogue = AgentCatalogue(store.agents, directory)
     served = ServedTools(
         settings.lets_tools_run_unasked, caged=settings.sandbox != "off", searches=settings.web_search
     )
@@ -342,6 +344,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
                 streams,
                 pricing,
                 on_disconnect=settings.on_disconnect,
+                key_for=SessionsElsewhere(store, teams, catalogue).key_for,
             ),
             RunTimelineResource(store, Timelines(store)),
             RunRequestResource(store, SentRequests(store, teams)),
@@ -353,7 +356,7 @@ def build(settings: Settings, *, telemetry: Telemetry | None = None) -> Server:
             OwnerResource(store, control, roots, directories.remove),
             CallerResource(store.quotas, stand_in=settings.stand_in),
             ReferenceResource(secured=settings.asks_for_tokens),
-            AgentCalls(catalogue := AgentCatalogue(store.agents, directory), store.skills, served),
+            AgentCalls(catalogue, store.skills, served),
             SkillCalls(store.skills, WorkerAccess(store.managed)),
             EnvironmentCalls(store.environments, caged=settings.sandbox != "off"),
             SessionCalls(

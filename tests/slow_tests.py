@@ -59,6 +59,7 @@ SLOW: Final = (
     "kill_points/test_questions.py",
     "managed/test_custom_kill_points.py",
     "managed/test_environment_worker.py::test_a_worker_is_lost_in_the_middle_of_a_call",
+    "managed/test_worker_of_agent_files.py",
     "managed/test_streams.py::test_a_message_that_no_run_has_come_to_is_begun_with_after_a_crash",
     "managed/test_work_kill_points.py",
     "managed/typescript/",

@@ -22,6 +22,8 @@ from app.factory import build
 from app.team.schema import agent_file_schema
 from tests.conftest import make_settings
 from tests.harness.in_process import LocalClient, LocalStream
+from tests.managed.conftest import Sdk
+from tests.managed.work_story import work
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -192,3 +194,17 @@ def test_structured_output_asks_the_model_for_json_of_the_form(
     wanted = model.requests[0]["output_config"]["format"]
     assert (wanted["type"], wanted["schema"]["required"]) == ("json_schema", ["topic", "urgent", "summary"])
     jsonschema.validate(json.loads(client.messages(session)[-1]["content"]), wanted["schema"])
+
+
+def test_the_workers_of_an_environment_make_the_calls_of_an_agent(
+    client: LocalClient, model: OfflineServer
+) -> None:
+    with Sdk(client.server, "anything") as sdk:
+        config: Any = {"type": "self_hosted"}
+        environment = sdk.beta.environments.create(name="build-machine", config=config).id
+    session = client.new_session()
+    stream = client.run(session, call("bash", command="uname -a"), agent="elsewhere")
+    stream.until("warning")
+    made: list[str] = []
+    assert work(client.server, environment, made.append)
+    assert responses(stream) == [f"Result of {made[0]}."]

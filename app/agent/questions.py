@@ -18,7 +18,7 @@ from app.agent.toolset import Elicitation, Tool, ToolContext, ToolFailed, ToolRe
 from app.conversation.blocks import Block
 from app.conversation.call_events import ToolCallConfirmation
 from app.conversation.changed_call import with_changes
-from app.conversation.events import ElicitationRequest
+from app.conversation.events import ElicitationRequest, Warning
 from app.conversation.run import Answer, CallState, Question
 from app.conversation.session import Session
 from app.conversation.wire_content import wire_tool_call
@@ -206,13 +206,13 @@ def _answered(answer: Answer) -> Verdict:
 
 
 def elicitation(asked: Elicitation, *, session_id: str, agent: str, call_id: str = "", name: str = "") -> Ask:
-    question = Question(
-        "elicitation",
-        session_id=session_id,
-        call_id=call_id,
-        name=name,
-        details={"message": asked.message, "schema": asked.schema, "agent": agent},
-    )
+    details = {"message": asked.message, "schema": asked.schema, "agent": agent}
+    if asked.for_worker is not None:
+        details["arguments"] = asked.for_worker
+    question = Question("elicitation", session_id=session_id, call_id=call_id, name=name, details=details)
+    if asked.for_worker is not None:
+        waits = Warning(agent_name=agent, message=asked.message)
+        return Ask(question, waits, handler_ended=asked.then is None)
     event = ElicitationRequest(
         agent_name=agent,
         message=asked.message,

@@ -124,6 +124,8 @@ class Elicitation:
     elicitation_id: str = ""
     then: Callable[[str, Mapping[str, Any] | None], Outcome] | None = None
     abandon: Callable[[], object] = lambda: None
+    for_worker: Mapping[str, Any] | None = None
+    """The arguments of a call that a worker makes; readers are told that it waits, and are not asked."""
 
 
 @dataclass(frozen=True, slots=True)

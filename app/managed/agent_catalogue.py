@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from app.errors import AppError, InvalidRequest, NotFound
+from app.managed.elsewhere import tools_of
 from app.managed_ids import id_of
 from app.store.definitions import Change, Defined
 from app.store.key_pages import Window
@@ -92,7 +93,7 @@ class AgentCatalogue:
             "description": written.description or None,
             "model": model,
             "system": written.instruction or None,
-            "tools": [],
+            "tools": tools_of(agent),
             "mcp_servers": [],
             "skills": [],
             "multiagent": None,

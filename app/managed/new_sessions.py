@@ -65,6 +65,7 @@ class NewSessions:
         refuse_second_outcome(body)
         agent = self._agent(body.agent)
         environment = self._environment(body.environment_id)
+        elsewhere = self._is_elsewhere(agent, environment)
         config = environment.definition["config"]
         settings = {"agent": agent, "metadata": body.metadata, "environment_type": config["type"]}
         if not (self_hosted := is_self_hosted(settings)):
@@ -78,7 +79,10 @@ class NewSessions:
             self._served.check(one, "agent.tools", self_hosted=self_hosted)
         skills = skills_of_all(self._store.skills, everyone, "agent.skills", owner=owner())
         self._check_network(
-            agent, everyone, settings.get("networking", UNRESTRICTED), self_hosted=self_hosted
+            agent,
+            everyone,
+            settings.get("networking", UNRESTRICTED),
+            self_hosted=self_hosted and not elsewhere,
         )
         vault_ids = usable_vaults(self._store.vaults, body.vault_ids)
         stores = [one for one in body.resources if isinstance(one, Attached)]
@@ -130,6 +134,21 @@ class NewSessions:
             )
         self._served.check_network(environment)
         return environment
+
+    def _is_elsewhere(self, agent: Json, environment: Defined) -> bool:
+        """Is it an agent file whose tools run in this environment? InvalidRequest for one whose tools run in another
+        one."""
+        file = self._agents.file(agent["id"])
+        wanted = "" if file is None else file.default_agent.environment
+        if wanted and wanted not in (environment.id, environment.definition["name"]):
+            raise InvalidRequest(
+                f"environment_id: the tools of this agent file run in the environment {wanted}"
+            )
+        if wanted and environment.definition["config"]["type"] != "self_hosted":
+            raise InvalidRequest(
+                f"environment_id: the tools of this agent file run in a self_hosted environment, which {wanted} is not"
+            )
+        return bool(wanted)
 
     def _check_network(
         self, agent: Json, everyone: Sequence[Json], networking: str, *, self_hosted: bool

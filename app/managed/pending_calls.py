@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from app.conversation.managed_events import BLOCKS, is_self_hosted
+from app.conversation.managed_events import BLOCKS
 from app.conversation.run import Answer, Question
 from app.managed.event_threads import stopped_by
 from app.managed.policies import Policies
@@ -32,17 +32,26 @@ def interrupted_answer(question: Question) -> Answer:
     return Answer("reject", by="server").refusing(INTERRUPTED)
 
 
+def changed_answer() -> Answer:
+    """The result of a call that no worker makes, since its arguments are others than those that the worker knows."""
+    words = "This call was not made: its arguments were changed, and the worker knows only the call as it was written."
+    said = {BLOCKS: [{"type": "text", "text": words}], "is_error": True}
+    return Answer("accept", content=said, by="server")
+
+
 @dataclass(frozen=True, slots=True)
 class OpenCall:
     """A call that a client has to decide on or to make. `event` tells of it; `asks`: a person is asked about it first;
     `result` is the type of the event by which a client or a worker makes it, empty if only the server can. `thread` is
-    the id of the thread that has made it, empty for the primary one."""
+    the id of the thread that has made it, empty for the primary one. `alone`: its permission is judged when it is made,
+    so the run goes on with it whatever the turn's other calls wait for."""
 
     event: str
     name: str
     asks: bool
     result: str
     thread: str = ""
+    alone: bool = False
 
     @classmethod
     def of(cls, event: Told, policies: Policies) -> Self:
@@ -54,7 +63,7 @@ class OpenCall:
             result = "user.custom_tool_result"
         elif event.type == "agent.tool_use" and name in policies.of_workers():
             result = "user.tool_result"
-        return cls(event.id, name, asks, result, thread)
+        return cls(event.id, name, asks, result, thread, policies.judged_late)
 
     def waits(self, decided: Decided | None, *, for_last: bool) -> bool:
         """For its first decision, or also for its last one?"""
@@ -78,7 +87,7 @@ def open_calls(store: Store, session_id: str) -> dict[str, OpenCall]:
     found, known = store.told.open_calls(session_id), store.managed.settings(session_id)
     if not found or known is None:
         return {}
-    policies = Policies(known[0]["agent"]["tools"], self_hosted=is_self_hosted(known[0]))
+    policies = Policies.of_session(known[0])
     return {call: OpenCall.of(event, policies) for call, event in found.items()}
 
 
@@ -93,6 +102,8 @@ def unanswered(
     Those of threads that `stops` stop keep it from nothing."""
     stopped = stopped_by(stops)
     asked = calls.get(question.call_id)
+    if asked is not None and asked.alone:
+        calls = {question.call_id: asked}
     for_last = question.kind == "elicitation" and asked is not None and asked.asks
     return {
         call_id: call.event

@@ -64,6 +64,8 @@ class Policies:
         self._unknown = _OF_A_FILE if of_file else _NOT_ENABLED
         self._configs: dict[str, Mapping[str, Any]] = {}
         self._self_hosted = self_hosted
+        self.judged_late: Final = of_file and self_hosted
+        """Are calls of workers judged when they are made, and by an agent file's permissions?"""
         self.custom: Final = frozenset(tool["name"] for tool in tools if tool["type"] == "custom")
         """The tools that the client runs. They have no policy: all their calls are told to it."""
         for tool in tools:

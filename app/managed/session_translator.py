@@ -24,6 +24,8 @@ from app.agent.loop_steps import (
     Step,
     TurnAdded,
 )
+from app.agent.tool_arguments import fitted
+from app.agent.tools.agent_toolset import declared
 from app.conversation.blocks import Block, is_served_result, is_thinking
 from app.conversation.grading import outcome_in
 from app.conversation.managed_events import (
@@ -47,7 +49,7 @@ from app.managed.budgets import REACHED, has_stopped
 from app.managed.call_event_bodies import CallEventBodies
 from app.managed.content import contents, kind_of
 from app.managed.outcome_events import OutcomeEvents
-from app.managed.pending_calls import OpenCall, answer_of, unanswered
+from app.managed.pending_calls import OpenCall, answer_of, changed_answer, unanswered
 from app.managed.policies import Policies
 from app.managed.usage import Spent
 from app.managed_ids import (
@@ -59,8 +61,8 @@ from app.managed_ids import (
     thread_id,
 )
 from app.runtime.event_translator import Rows
-from app.store.call_decisions import Decided
-from app.store.told_events import STEP, LastPlace, OpenWork, Told, event_row, needed_work
+from app.store.call_decisions import CONFIRMATION, Decided
+from app.store.told_events import STEP, LastPlace, OpenWork, Told, event_row, needed_work, told_row
 
 Json = dict[str, Any]
 
@@ -100,6 +102,7 @@ class SessionTranslator:
         self._prepare, self._outputs = prepare, outputs
         self._budget = budget
         self._look = look
+        self._find = find
         self._decided = decided
         self._session_id = session_id
         self._environment = workers_of
@@ -115,6 +118,7 @@ class SessionTranslator:
         self._is_prepared = False
         self._is_rescheduled = False  # a request has failed, and is made again soon
         self._fetches: set[str] = set()  # calls of web_fetch
+        self._allowed: dict[str, Told] = {}  # confirmations that stand for the permissions of an agent file
         self._calls = CallEventBodies(self._policies, asked, find)
         self._request, self._is_idle = open_work()
         """The model's request that is under way, and whether the session is idle, as clients were told."""
@@ -154,9 +158,7 @@ class SessionTranslator:
                 return self._result(step.call_id, message)
             case Ask(question) if self._is_told(question):
                 self._note(question)
-                if open_calls := self._unanswered(question):
-                    self._outputs()
-                    return [*self._needing(open_calls)]
+                return [*self._asking_of(question)]
             case OutcomeEvaluation(session_id) if session_id == self._session_id:
                 kind, body, event = self._outcomes.of(step)
                 self._spent = self._spent.with_cost(step.cost)
@@ -199,7 +201,11 @@ class SessionTranslator:
 
     def answer(self, question: Question) -> Answer | None:
         """Once all calls of the turn that wait for somebody are decided, the decision on this one."""
-        if not self._is_told(question) or self._unanswered(question):
+        if not self._is_told(question):
+            return None
+        if self._is_changed(question):
+            return changed_answer()
+        if self._unanswered(question):
             return None
         return answer_of(self._decided([question.call_id]).get(question.call_id), question)
 
@@ -210,7 +216,8 @@ class SessionTranslator:
     def _open(self, call_id: str, tool: str) -> None:
         asks = tool not in self._policies.custom and self._policies.evaluate(tool)[0] == "ask"
         event = call_event_id(self._session_id, call_id)
-        self._asked[call_id] = OpenCall(event, tool, asks, self._policies.result_type(tool))
+        result, alone = self._policies.result_type(tool), self._policies.judged_late
+        self._asked[call_id] = OpenCall(event, tool, asks, result, alone=alone)
 
     def _note(self, question: Question) -> None:
         """Its turn may be that of another process."""
@@ -219,14 +226,50 @@ class SessionTranslator:
 
     def _unanswered(self, question: Question) -> Mapping[str, str]:
         """The events of the turn's calls that keep the run from going on with this one."""
-        return unanswered(self._asked, self._decided([*self._asked]), question)
+        return unanswered(self._asked, self._known_of(self._asked), question)
+
+    def _known_of(self, calls: Collection[str]) -> Mapping[str, Decided]:
+        """The decisions on these calls, with the confirmations that are about to be stored."""
+        known = dict(self._decided([*calls]))
+        for call, event in self._allowed.items():
+            if call in calls and known.get(call, Decided()).confirmation is None:
+                known[call] = known.get(call, Decided()).having(event)
+        return known
+
+    def _is_changed(self, question: Question) -> bool:
+        """A worker makes a call as clients were told of it: not with arguments that a person or a hook has changed."""
+        arguments = question.details.get("arguments")
+        call = self._asked.get(question.call_id)
+        if question.kind != "elicitation" or arguments is None or call is None:
+            return False
+        told = self._find(call.event)
+        schema = next((one.schema for one in declared([call.name])), None)  # they may be spelled otherwise
+        return told is not None and fitted(schema, told.body["input"]) != fitted(schema, arguments)
+
+    def _asking_of(self, question: Question) -> Iterator[Json]:
+        """A call that has come to be made has its permission: a worker is told so, where no client has given it."""
+        if self._is_changed(question):
+            return
+        call_id, call = question.call_id, self._asked[question.call_id]
+        decided = self._decided([call_id]).get(call_id, Decided())
+        body = {"tool_use_id": call.event, "result": "allow"}
+        is_allowed = question.kind == "elicitation" and call.asks and decided.confirmation is None
+        if is_allowed:
+            confirmed = event_row(self._session_id, "", CONFIRMATION, body, at=self._at, number=None)
+            self._allowed[call_id] = told_row(confirmed)
+        open_calls = self._unanswered(question)
+        if is_allowed:
+            yield self._row(CONFIRMATION, body, call_id=call_id)
+        if open_calls:
+            self._outputs()
+            yield from self._needing(open_calls)
 
     def _needing(self, open_calls: Mapping[str, str]) -> Iterator[Json]:
         """The session is idle for these; a worker gets it for those that it can make now."""
         yield from self._idle(idle_body({"type": "requires_action", "event_ids": [*open_calls.values()]}))
         if not self._environment:
             return
-        known = self._decided([*open_calls])
+        known = self._known_of(open_calls)
         if any(self._asked[call].is_for_worker(known.get(call)) for call in open_calls):
             yield needed_work(self._session_id, self._environment, at=self._at)
 
@@ -245,6 +288,7 @@ class SessionTranslator:
         if texts and not message.partial:
             yield self._row("agent.message", {"content": texts}, event=event_id(message.id))
         self._asked = {}
+        self._allowed.clear()
         self._calls.begin_turn()
         runs = not message.partial and message.stop_reason in ("tool_use", "pause_turn")
         for block in message.content:

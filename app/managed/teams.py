@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import orjson
 
-from app.agent.tools.agent_toolset import declared
+from app.agent.tools.agent_toolset import NAMES, declared
 from app.conversation.managed_events import is_self_hosted
 from app.errors import AgentNotFound
+from app.managed.elsewhere import names_of, require_same_tools
 from app.managed.environments import UNRESTRICTED
 from app.managed.files.resource_json import file_notes
 from app.managed.memory.attached_stores import memory_notes
@@ -20,7 +21,9 @@ from app.managed.rosters import with_members
 from app.managed.skills.session_skills import skill_notes
 from app.managed_ids import id_of, number_in
 from app.store.managed_sessions import ManagedSessions
+from app.team.agent import Agent
 from app.team.client_tool import ClientTool
+from app.team.elsewhere import worker_tools
 from app.team.loading import load_team
 from app.team.remote_server import RemoteServer, ToolRule
 from app.team.team import Team, Teams
@@ -55,13 +58,16 @@ class EveryTeam:
     def get(self, key: str) -> Team:
         number = number_in("sesn", key)
         if number is None:
-            return self._files.get(key)
+            return with_workers(self._files.get(key))
         found = self._sessions.settings(str(number))
         if found is None:
             raise AgentNotFound(f"agent not found: {key}")
         settings, changed_at = found
         if (file := settings.get("agent_file")) is not None:
-            return dataclasses.replace(self._files.get(file), key=key)
+            team = self._files.get(file)
+            if is_self_hosted(settings):
+                require_same_tools(team, settings["agent"]["tools"])
+            return dataclasses.replace(with_workers(team), key=key)
         known = self._made.get(key)
         if known is not None and known[0] == changed_at:
             return known[1]
@@ -83,6 +89,13 @@ class EveryTeam:
         while len(self._made) > _KEPT:  # the oldest; another thread may be faster
             self._made.pop(next(iter(self._made)), None)
         return team
+
+
+def with_workers(team: Team) -> Team:
+    """The team, in which calls of tools that workers run are questions to workers."""
+    if not any(agent.environment for agent in team.agents):
+        return team
+    return dataclasses.replace(team, agents=tuple(map(_of_workers, team.agents)))
 
 
 def key_of(session_id: str) -> str:
@@ -162,3 +175,16 @@ def _rule(config: Mapping[str, Any]) -> ToolRule:
 def hash_of(agent: Mapping[str, Any]) -> str:
     """Changes with whatever the agent's prompt is made of."""
     return uuid.uuid5(uuid.NAMESPACE_URL, orjson.dumps(agent, option=orjson.OPT_SORT_KEYS).decode()).hex
+
+
+def _of_workers(agent: Agent) -> Agent:
+    if not (names := names_of(agent)):
+        return agent
+    left = []
+    for toolset in agent.toolsets:
+        if theirs := worker_tools(toolset):
+            own = [name for name in toolset.tools or NAMES if name not in theirs]
+            left += [toolset.with_(tools=tuple(own))] if own else []
+        else:
+            left.append(toolset)
+    return agent.with_(toolsets=tuple(left), client_tools=declared(names))

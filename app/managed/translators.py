@@ -60,7 +60,9 @@ class Translators:
         """The arguments of a session's translator; `asked` are the calls that its primary thread is idle for."""
         store, session_id = self._store, found.session.id
         prepare, outputs = _no_errors, _nothing
-        if found.session.working_dir:  # else workers have its directory
+        if found.session.working_dir and not is_self_hosted(
+            found.settings
+        ):  # else workers have its directory
             prepare = partial(self._prepared, found)
             outputs = partial(self._files.capture, found.session)
         return (

@@ -35,6 +35,13 @@ class EnvironmentStore:
         with self._database.reading() as connection:
             return _environment(connection, environment_id, owner)
 
+    def called(self, name_or_id: str, *, owner: str) -> Sequence[Defined]:
+        """Those of this name or id that the owner may use, without archived ones; in no order."""
+        query = select(environments).where(usable(environments, owner), environments.c.archived_at.is_(None))
+        with self._database.reading() as connection:
+            every = [defined(row) for row in connection.execute(query)]
+        return [one for one in every if name_or_id in (one.id, one.definition["name"])]
+
     def page(self, window: Window, *, owner: str | None) -> Sequence[Defined]:
         query = within(select(environments).where(usable(environments, owner)), environments, window)
         with self._database.reading() as connection:

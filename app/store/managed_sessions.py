@@ -21,7 +21,7 @@ from app.store.fence import Fence
 from app.store.idempotency import KeyUse, use_key
 from app.store.job_store import want
 from app.store.key_pages import ANY_TIME, Place, Times
-from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, locked_run
+from app.store.managed_rows import IS_RESCHEDULED, RESUME, Sent, is_managed, locked_run
 from app.store.managed_tables import managed_sessions, told_events
 from app.store.memory_mounts import add_mounts, has_store
 from app.store.outbox import announce_session
@@ -137,6 +137,24 @@ class ManagedSessions:
         if messages:
             self._count_addition()
         return found
+
+    def take_in(
+        self, session_id: str, *, agent_id: str, agent_version: int, environment_id: str, settings: Json
+    ) -> None:
+        """Makes a session of Baton's own door one of this API, too; one that is stays as it is. Its clients are not
+        told of a run that has it now."""
+        with self._database.writing() as connection:
+            found = find_session(connection, session_id, lock=True)
+            if is_managed(connection, session_id):
+                return
+            values = {
+                "agent_id": agent_id,
+                "agent_version": agent_version,
+                "environment_id": environment_id,
+                "settings_json": dump(settings),
+            }
+            times = {"created_at": session_of(found).created_at, "updated_at": now()}
+            connection.execute(insert(managed_sessions).values(session_id=session_id, **times, **values))
 
     def get(self, session_id: str, *, owner: str | None) -> ManagedSession:
         """NotFound also for a session that no client of this API has made."""

@@ -212,6 +212,8 @@ class AgentDefinition(AgentFilePart):
     """Keys of the file's `toolsets`, which come behind the agent's own."""
     hooks: Hooks | None = None
     cache: Cache | None = None
+    environment: Text = ""
+    """The self-hosted environment, by name or id, whose workers make the calls of its `agent_toolset`."""
 
     @property
     def redacts_prompts(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from app.team.agent import AgentDefinition
 from app.team.config import TeamFile
+from app.team.elsewhere import check_elsewhere
 from app.team.model_definition import AUTO, DEFAULT_MODEL, ModelDefinition, ModelSpec, inline, split_reference
 from app.team.permissions import Permissions, is_pattern
 from app.team.problems import FieldFinding, Path
@@ -31,6 +32,7 @@ def check(file: TeamFile) -> Iterator[FieldFinding]:
     yield from _check_permissions(file.permissions or Permissions())
     for name, agent in file.agents.items():
         yield from _check_agent(file, name, agent)
+        yield from check_elsewhere(file.agents, file.toolsets, name, agent)
 
 
 def resolve(file: TeamFile) -> TeamFile:

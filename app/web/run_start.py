@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -99,7 +99,9 @@ class RunStartResource(Resource):
         pricing: Pricing,
         *,
         on_disconnect: str,
+        key_for: Callable[[str, str, str | None], str] = lambda _session, key, _name: key,
     ) -> None:
+        """`key_for` finds the key of the team that runs on a session, by the key and the name in a request."""
         self._store = store
         self._planner = planner
         self._runs = runs
@@ -110,6 +112,7 @@ class RunStartResource(Resource):
         self._streams = streams
         self._pricing = pricing
         self._on_disconnect = on_disconnect
+        self._key_for = key_for
 
     @post(
         (
@@ -191,7 +194,7 @@ class RunStartResource(Resource):
     ) -> RunRequest:
         return RunRequest(
             session_id=session_id,
-            key=key,
+            key=self._key_for(session_id, key, name),
             name=name,
             messages=messages,
             visible_to=owner(),

@@ -28,10 +28,13 @@ _FILES: Final[Mapping[str, Callable[..., Outcome]]] = {
 
 
 def declared(names: Sequence[str]) -> tuple[ClientTool, ...]:
-    """The tools of these names that work on files and commands, for a client that runs them."""
+    """The tools of these names that work on files and commands, for workers that run them."""
     local = {"bash": Bash.bash, **_FILES}
     tools = [function_tool(one, CATEGORY) for name, one in local.items() if name in names]
-    return tuple(ClientTool(one.name, one.description, one.parameters or {}) for one in tools)
+    return tuple(
+        ClientTool(one.name, one.description, one.parameters or {}, by_worker=True, read_only=one.read_only)
+        for one in tools
+    )
 
 
 class AgentToolset(PlainToolset):

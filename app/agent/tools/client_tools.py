@@ -39,18 +39,23 @@ def _tool(one: ClientTool) -> Tool:
         one.name,
         CATEGORY,
         one.description,
-        partial(_ask, one.name),
+        partial(_ask, one),
         parameters=one.schema,
+        read_only=one.read_only,
+        in_order=True,
         judges_itself=True,  # the client does
         answered=result_of,
     )
 
 
-def _ask(name: str, arguments: Mapping[str, Any], context: ToolContext) -> Elicitation | ToolResult:
+def _ask(one: ClientTool, arguments: Mapping[str, Any], context: ToolContext) -> Elicitation | ToolResult:
     if not context.attended:
-        return ToolResult.error(f"Nobody follows this agent who could run {name}.")
+        return ToolResult.error(f"Nobody follows this agent who could run {one.name}.")
     given = json.dumps(dict(arguments), ensure_ascii=False, indent=2)
-    return Elicitation(f"A client has to run the tool {name}:\n{given}", FORM)
+    if one.by_worker:
+        words = f"A worker of the session's environment has to run the tool {one.name}:\n{given}"
+        return Elicitation(words, FORM, for_worker=dict(arguments))
+    return Elicitation(f"A client has to run the tool {one.name}:\n{given}", FORM)
 
 
 def result_of(action: str, content: Mapping[str, Any] | None = None) -> ToolResult:
