@@ -9,6 +9,7 @@ from app.managed.session_json import session_agent
 from app.managed.teams import key_of
 from app.managed_ids import number_in
 from app.store.definitions import Defined
+from app.store.run_request import RunRequest
 from app.store.store import Store
 from app.team.agent import Agent
 from app.team.team import Teams
@@ -22,16 +23,24 @@ class SessionsElsewhere:
         self._teams = teams
         self._agents = agents
 
-    def key_for(self, session_id: str, key: str, name: str | None) -> str:
-        """The key of the team that runs when a request names this one: the session's own, if workers run the agent's
-        tools. AgentNotFound, SessionNotFound; InvalidAgentConfig if there is no such environment for the session's
-        owner; Conflict for a session whose tools run otherwise."""
+    def key_for(self, request: RunRequest) -> str:
+        """The key of the team that runs: the session's own, if workers run the agent's tools. AgentNotFound,
+        SessionNotFound; InvalidAgentConfig if there is no such environment for the session's owner; Conflict for a
+        session whose tools run otherwise; what `ClaimStore.check` raises before a session is changed by its first such
+        request."""
+        session_id, key = request.session_id, request.key
         if number_in("sesn", key) is not None:
             return key
-        agent = self._teams.get(key).agent(name)
+        agent = self._teams.get(key).agent(request.name)
         if not agent.environment:
             return key
         if (known := self._store.managed.settings(session_id)) is None:
+            self._store.claims.check(
+                session_id,
+                visible_to=request.visible_to,
+                expected_position=request.expected_position,
+                counts_runs=True,
+            )
             self._take_in(session_id, key, agent)
         elif known[0].get("agent_file") != key:
             raise Conflict(

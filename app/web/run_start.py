@@ -99,9 +99,9 @@ class RunStartResource(Resource):
         pricing: Pricing,
         *,
         on_disconnect: str,
-        key_for: Callable[[str, str, str | None], str] = lambda _session, key, _name: key,
+        key_for: Callable[[RunRequest], str] = lambda request: request.key,
     ) -> None:
-        """`key_for` finds the key of the team that runs on a session, by the key and the name in a request."""
+        """`key_for` finds the key of the team that runs on the session of a request."""
         self._store = store
         self._planner = planner
         self._runs = runs
@@ -192,9 +192,9 @@ class RunStartResource(Resource):
         use: KeyUse | None,
         model: str | None,
     ) -> RunRequest:
-        return RunRequest(
+        request = RunRequest(
             session_id=session_id,
-            key=self._key_for(session_id, key, name),
+            key=key,
             name=name,
             messages=messages,
             visible_to=owner(),
@@ -204,6 +204,7 @@ class RunStartResource(Resource):
             headers=dict(http_request.headers),
             model=model,
         )
+        return replace(request, key=self._key_for(request))
 
     def _start(self, request: RunRequest, when_busy: str) -> LiveRun:
         if when_busy in ("reject", "queue"):

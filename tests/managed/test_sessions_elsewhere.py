@@ -8,6 +8,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from anthropic import NotFoundError
 from sqlalchemy import update
 
 from anthropic_standin.standin_server import OfflineServer
@@ -284,6 +285,10 @@ def test_the_environment_is_one_that_the_sessions_owner_may_use(tmp_path: Path, 
             assert "that the session's owner may use" in str(caller.call("POST", path, body, expect=400))
         path = f"/api/sessions/{sessions[ann]}/agent/coder"
         assert "not found" in str(ben.call("POST", path, body, expect=404))
+        stale = {"If-Match": "7"}
+        ann.call("POST", path, body, expect=412, headers=stale)
+        with pytest.raises(NotFoundError):  # a refused request has changed nothing
+            annas.beta.sessions.retrieve(key_of(sessions[ann]))
         begun(ann, "[say Hello.]", sessions[ann])
         until_ended(ann, sessions[ann], "finished")
         assert annas.beta.sessions.retrieve(key_of(sessions[ann])).environment_id == environment
