@@ -180,10 +180,7 @@ class TodoChanged(Conflict):
 
 
 class StalePrecondition(Conflict):
-    """the conversation has gone on since you looked
-
-    `missed` are the messages after the position that the caller knew.
-    """
+    """The conversation has gone on: `missed` are the messages after the position that the caller knew."""
 
     code = "stale"
 
@@ -207,10 +204,7 @@ class QueueFull(AppError):
 
 
 class TooMany(AppError):
-    """That is more than one token may have at a time.
-
-    `retry_after` is the number of seconds after which it makes sense to try again.
-    """
+    """More than one token may have at a time. `retry_after`: the seconds after which it makes sense to try again."""
 
     code = "too_many"
 
