@@ -124,9 +124,10 @@ def prune(asking: ServerOptions, events_older_than: float, events_per_session: i
 @json_option
 @pass_asking
 def reseal(asking: ServerOptions) -> None:
-    """Encrypt secrets in vaults and tokens of repositories with the new key.
+    """Encrypt the stored secrets with the new key.
 
-    That is the first one of BATON_VAULT_KEY; the second is not needed afterwards.
+    They are those in vaults, and tokens of repositories. The key is the first one of BATON_VAULT_KEY; the second is not
+    needed afterwards.
     """
     with _database() as (database, settings):
         if not settings.vault_keys:
