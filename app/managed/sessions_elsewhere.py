@@ -3,7 +3,7 @@ them at the Managed Agents API."""
 
 from __future__ import annotations
 
-from app.errors import Conflict, InvalidAgentConfig
+from app.errors import Conflict, InvalidAgentConfig, SessionBusy
 from app.managed.agent_catalogue import AgentCatalogue, file_id
 from app.managed.session_json import session_agent
 from app.managed.teams import key_of
@@ -23,11 +23,11 @@ class SessionsElsewhere:
         self._teams = teams
         self._agents = agents
 
-    def key_for(self, request: RunRequest) -> str:
+    def key_for(self, request: RunRequest, *, waits: bool) -> str:
         """The key of the team that runs: the session's own, if workers run the agent's tools. AgentNotFound,
         SessionNotFound; InvalidAgentConfig if there is no such environment for the session's owner; Conflict for a
-        session whose tools run otherwise; what `ClaimStore.check` raises before a session is changed by its first such
-        request."""
+        session whose tools run otherwise. Before the first such request changes its session, what `ClaimStore.check`
+        raises, and SessionBusy unless the request `waits` for a run at work."""
         session_id, key = request.session_id, request.key
         if number_in("sesn", key) is not None:
             return key
@@ -41,12 +41,23 @@ class SessionsElsewhere:
                 expected_position=request.expected_position,
                 counts_runs=True,
             )
+            if not waits:
+                self._refuse_busy(session_id)
             self._take_in(session_id, key, agent)
         elif known[0].get("agent_file") != key:
             raise Conflict(
                 f"the session runs another agent than {key}, whose tools run in an environment: begin another session"
             )
         return key_of(session_id)
+
+    def _refuse_busy(self, session_id: str) -> None:
+        """A run that is stopping is given its moment later."""
+        try:
+            with self._store.claims.holding(session_id):
+                return
+        except SessionBusy as busy:
+            if busy.run is None or not busy.run.is_stopping:
+                raise
 
     def _take_in(self, session_id: str, key: str, agent: Agent) -> None:
         owner = self._store.sessions.get(session_id).owner

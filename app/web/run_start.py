@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from flask import Response
 from flask import request as http_request
@@ -80,6 +80,16 @@ STREAM: Final = Choice(
 )
 
 
+class KeyFor(Protocol):
+    def __call__(self, request: RunRequest, *, waits: bool) -> str:
+        """`waits`: a run at work is no reason to refuse it."""
+        ...
+
+
+def _own_key(request: RunRequest, *, waits: bool) -> str:  # noqa: ARG001
+    return request.key
+
+
 class RunStartResource(Resource):
     """Starts runs, and follows sessions."""
 
@@ -99,7 +109,7 @@ class RunStartResource(Resource):
         pricing: Pricing,
         *,
         on_disconnect: str,
-        key_for: Callable[[RunRequest], str] = lambda request: request.key,
+        key_for: KeyFor = _own_key,
     ) -> None:
         """`key_for` finds the key of the team that runs on the session of a request."""
         self._store = store
@@ -170,6 +180,8 @@ class RunStartResource(Resource):
             try:
                 with error_prefix("run session"):
                     request = self._request(session_id, key, name, messages, use, options.chosen_model)
+                    own_key = self._key_for(request, waits=when_busy != "reject")
+                    request = replace(request, key=own_key)
                     if when_busy != "reject":
                         wanted = preflight(
                             self._store, self._planner, self._runs, request, when_busy=when_busy
@@ -192,7 +204,7 @@ class RunStartResource(Resource):
         use: KeyUse | None,
         model: str | None,
     ) -> RunRequest:
-        request = RunRequest(
+        return RunRequest(
             session_id=session_id,
             key=key,
             name=name,
@@ -204,7 +216,6 @@ class RunStartResource(Resource):
             headers=dict(http_request.headers),
             model=model,
         )
-        return replace(request, key=self._key_for(request))
 
     def _start(self, request: RunRequest, when_busy: str) -> LiveRun:
         if when_busy in ("reject", "queue"):
