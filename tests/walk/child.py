@@ -126,9 +126,9 @@ class Life:
     def _look_around(self, server: Server, before: Counter[str]) -> list[str]:
         """The descriptors that have stayed open."""
         spared = before + Counter(self.order.spared)
-        gc.collect()  # a connection that broke is closed with the last trace of its error
 
         def left() -> list[str]:
+            gc.collect()  # a connection that broke is closed with the last trace of its error
             server.store.database.close()  # a reader that outlived the drain may have opened it anew
             return sorted((Counter(belongings.descriptors()) - spared).elements())
 
