@@ -29,8 +29,7 @@ _PROMPT: Final = FrozenPrompt(
 
 
 class OutcomeJudge:
-    """Owned by the thread of a run. The grader is the model of the agent, in a conversation of
-    its own."""
+    """Owned by the thread of a run. The grader is the model of the agent, in a conversation of its own."""
 
     def __init__(
         self, context: LoopContext, session_id: str, history: History, model_caller: ModelCaller

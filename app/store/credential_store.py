@@ -17,6 +17,7 @@ from app.store.key_pages import Window, within
 from app.store.managed_tables import vault_credentials, vaults
 from app.store.outbox import announce
 from app.store.row_mapping import dump
+from app.store.sealed_store import SealedStore
 from app.store.vault_store import vault
 
 MAX_CREDENTIALS: Final = 20
@@ -45,11 +46,11 @@ Changed = tuple[Json, str | None]
 """The definition and the sealed secrets after a change."""
 
 
-class CredentialStore:
+class CredentialStore(SealedStore):
     """`owner` narrows a call to the vaults of one token's holder; None: everybody's."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database, key=vault_credentials.c.id, sealed=vault_credentials.c.sealed)
 
     def now(self) -> float:
         """By the database's clock."""
@@ -203,26 +204,6 @@ class CredentialStore:
                 update(vault_credentials).where(vault_credentials.c.id == credential.id).values(values)
             )
             return _found(connection, credential.vault_id, credential.id)
-
-    # ---- for the rotation of the key
-
-    def sealed(self, *, behind: str, limit: int) -> Sequence[tuple[str, str]]:
-        """Ids and sealed secrets, in the order of the ids."""
-        row = vault_credentials.c
-        query = select(row.id, row.sealed).where(row.id > behind, row.sealed.is_not(None))
-        with self._database.reading() as connection:
-            return [(one.id, one.sealed) for one in connection.execute(query.order_by(row.id).limit(limit))]
-
-    def reseal(self, object_id: str, before: str, after: str) -> bool:
-        """Replaces sealed secrets by the same ones under another key. False if they have changed meanwhile."""
-        row = vault_credentials.c
-        with self._database.writing() as connection:
-            replaced = connection.execute(
-                update(vault_credentials)
-                .where(row.id == object_id, row.sealed == before)
-                .values(sealed=after)
-            )
-            return replaced.rowcount == 1
 
 
 def _announce(connection: Connection, done: str, vault_id: str, credential_id: str) -> None:

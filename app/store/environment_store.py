@@ -36,7 +36,7 @@ class EnvironmentStore:
             return _environment(connection, environment_id, owner)
 
     def called(self, name_or_id: str, *, owner: str) -> Sequence[Defined]:
-        """Those of this name or id that the owner may use, without archived ones; in no order."""
+        """The environments of this name or id that the owner may use, in any order. Archived ones are left out."""
         query = select(environments).where(usable(environments, owner), environments.c.archived_at.is_(None))
         with self._database.reading() as connection:
             every = [defined(row) for row in connection.execute(query)]

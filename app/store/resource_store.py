@@ -16,6 +16,7 @@ from app.store.file_store import Content, FileFacts, StoredFile, add_file
 from app.store.managed_tables import files, managed_sessions, repository_tokens, session_resources
 from app.store.prepared_statements import Prepared
 from app.store.row_mapping import dump
+from app.store.sealed_store import SealedStore
 from app.store.session_rows import find_session
 
 Json = dict[str, Any]
@@ -57,11 +58,11 @@ class MountedFile:
     mounted_at: float
 
 
-class ResourceStore:
+class ResourceStore(SealedStore):
     """Which sessions the caller may see is asked before."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database, key=repository_tokens.c.resource_id, sealed=repository_tokens.c.sealed)
 
     def of(self, session_ids: Sequence[str]) -> Mapping[str, Sequence[Resource]]:
         """The resources of each of these sessions, in the order in which they came."""
@@ -146,25 +147,6 @@ class ResourceStore:
             return _find(connection, session_id, resource_id)
 
     # ---- for the rotation of the key
-
-    def sealed(self, *, behind: str, limit: int) -> Sequence[tuple[str, str]]:
-        """Resources and their sealed tokens, in the order of the ids."""
-        row = repository_tokens.c
-        query = select(row.resource_id, row.sealed).where(row.resource_id > behind)
-        with self._database.reading() as connection:
-            found = connection.execute(query.order_by(row.resource_id).limit(limit))
-            return [(one.resource_id, one.sealed) for one in found]
-
-    def reseal(self, object_id: str, before: str, after: str) -> bool:
-        """Replaces a sealed token by the same one under another key. False if it has changed meanwhile."""
-        row = repository_tokens.c
-        with self._database.writing() as connection:
-            replaced = connection.execute(
-                update(repository_tokens)
-                .where(row.resource_id == object_id, row.sealed == before)
-                .values(sealed=after)
-            )
-            return replaced.rowcount == 1
 
     def mounted(self, session_id: str) -> list[MountedFile]:
         with self._database.glance() as connection:

@@ -64,7 +64,7 @@ def _placed(session_id: str, wanted: Wanted) -> Select[Any] | None:
 
 
 def _unplaced(session_id: str, wanted: Wanted) -> Select[Any] | None:
-    """Those that wait for a run: few, and in the order of their arrival."""
+    """The events that wait for a run: few, and in the order of their arrival."""
     query = _matching(session_id, wanted, told_events.c.created_at).where(told_events.c.number.is_(None))
     order = [told_events.c.created_at, told_events.c.id]
     if wanted.after is not None:

@@ -114,7 +114,7 @@ class _Server(ThreadingTCPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Passes on what reads the repository, and nothing else. What the server says beside a failure is left out."""
+    """Passes on requests that read the repository, and no others. The body of a failure is left out."""
 
     server: _Server
     timeout = _IDLE_SECONDS

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from app.managed.vaults.secret_box import SecretBox, SecretsUnreadable
+from app.store.sealed_store import SealedStore
 
 _BATCH: Final = 100
 
 
-class Sealed(Protocol):
-    """A store of sealed secrets."""
-
-    def sealed(self, *, behind: str, limit: int) -> Sequence[tuple[str, str]]:
-        """Ids and sealed secrets, in the order of the ids."""
-        ...
-
-    def reseal(self, object_id: str, before: str, after: str) -> bool:
-        """Replaces sealed secrets by the same ones under another key. False if they have changed meanwhile."""
-        ...
-
-
-def reseal_all(store: Sealed, box: SecretBox) -> tuple[int, list[str]]:
+def reseal_all(store: SealedStore, box: SecretBox) -> tuple[int, list[str]]:
     """How many were encrypted anew, and the ids of those that no key opens. Servers may go on meanwhile: what one of
     them stores at that moment is looked at again."""
     count, unreadable, last = 0, [], ""
