@@ -86,10 +86,6 @@ class KeyFor(Protocol):
         ...
 
 
-def _own_key(request: RunRequest, *, waits: bool) -> str:  # noqa: ARG001
-    return request.key
-
-
 class RunStartResource(Resource):
     """Starts runs, and follows sessions."""
 
@@ -109,7 +105,7 @@ class RunStartResource(Resource):
         pricing: Pricing,
         *,
         on_disconnect: str,
-        key_for: KeyFor = _own_key,
+        key_for: KeyFor,
     ) -> None:
         """`key_for` finds the key of the team that runs on the session of a request."""
         self._store = store
